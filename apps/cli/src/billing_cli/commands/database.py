@@ -1,0 +1,73 @@
+"""`billing db`: migrations."""
+
+import typer
+
+from billing_cli.options import Json
+
+app = typer.Typer(help="Migrations of the database.", no_args_is_help=True)
+
+
+@app.command(epilog="Example: billing db upgrade")
+def upgrade(json: Json = False) -> None:
+    """Bring the database to the newest schema; safe to repeat."""
+    from billing_adapters.postgres import migrations
+    from billing_cli.running import run
+    from billing_cli.terminal import print_json, print_lines
+
+    url = _database_url()
+
+    async def act() -> tuple[str | None, str | None]:
+        before = await migrations.current(url)
+        await migrations.upgrade(url)
+        return before, await migrations.current(url)
+
+    before, after = run(act)
+    if json:
+        print_json({"before": before, "current": after, "changed": before != after})
+    elif before == after:
+        print_lines(f"The schema is at {after}; nothing to do.")
+    else:
+        print_lines(f"The schema went from {before or 'nothing'} to {after}.")
+
+
+@app.command(epilog="Example: billing db current --json")
+def current(json: Json = False) -> None:
+    """Tell which schema the database has, and which is the newest."""
+    from billing_adapters.postgres import migrations
+    from billing_cli.running import run
+    from billing_cli.terminal import print_facts, print_json
+
+    url = _database_url()
+    at = run(lambda: migrations.current(url))
+    facts = {"current": at, "head": migrations.head()}
+    if json:
+        print_json(facts)
+    else:
+        print_facts("Schema", facts)
+
+
+@app.command(epilog="Example: billing db check || billing db upgrade")
+def check(json: Json = False) -> None:
+    """Exit 0 where the schema is the newest, 1 where migrations wait."""
+    from billing_adapters.postgres import migrations
+    from billing_cli.running import run
+    from billing_cli.terminal import print_json, print_lines, say
+
+    url = _database_url()
+    waiting = tuple(run(lambda: migrations.pending(url)))
+    if json:
+        print_json({"up_to_date": not waiting, "pending": waiting})
+    elif not waiting:
+        print_lines("The schema is up to date.")
+    else:
+        say(f"SCHEMA_BEHIND: {len(waiting)} migration(s) wait ({', '.join(waiting)}). Run `billing db upgrade`.")
+    if waiting:
+        raise typer.Exit(1)
+
+
+def _database_url() -> str:
+    from billing_adapters.settings import load_settings
+    from billing_cli.running import refusals
+
+    with refusals():
+        return load_settings().database_url.get_secret_value()

@@ -1,0 +1,75 @@
+"""The command line's wiring: one flat, synchronous container around the resources a command opens."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from billing_adapters.clock import SystemClock
+from billing_adapters.nats.publisher import NatsEventPublisher, NatsMessageSender
+from billing_adapters.platforms import build_platforms
+from billing_adapters.postgres.housekeeping import PostgresHousekeeping
+from billing_adapters.postgres.job_runs import PostgresJobRuns
+from billing_adapters.postgres.leadership import PostgresLeadership
+from billing_adapters.postgres.outbox import PostgresOutbox
+from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.support import PostgresSupport
+from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.resources import Resources, open_resources
+from billing_adapters.settings import Settings, load_settings
+from billing_cli.quiet import quiet_logs
+from billing_core.use_cases.replay_parked import ReplayParked
+from billing_core.use_cases.schedule import scheduled_jobs
+
+
+class CliContainer(containers.DeclarativeContainer):
+    """Everything a command may use; nothing is built before it is asked for."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+    resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
+
+    clock = providers.Singleton(SystemClock)
+    catalog = providers.Singleton(Settings.load_catalog, settings)
+    platforms = providers.Singleton(build_platforms, settings, resources)
+
+    database = resources.provided.database
+    units = providers.Singleton(PostgresUnits, database)
+    records = providers.Singleton(PostgresRecords, database)
+    support = providers.Singleton(PostgresSupport, database)
+    outbox = providers.Singleton(PostgresOutbox, database)
+    housekeeping = providers.Singleton(PostgresHousekeeping, database)
+    leadership = providers.Singleton(PostgresLeadership, database)
+    job_runs = providers.Singleton(PostgresJobRuns, database)
+    publisher = providers.Singleton(NatsEventPublisher, resources.provided.nats)
+    sender = providers.Singleton(NatsMessageSender, resources.provided.nats)
+
+    jobs = providers.Singleton(
+        scheduled_jobs,
+        units=units,
+        outbox=outbox,
+        publisher=publisher,
+        housekeeping=housekeeping,
+        leadership=leadership,
+        platforms=platforms,
+        catalog=catalog,
+        clock=clock,
+    )
+    replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
+
+
+def build_container(**handed_in: Any) -> CliContainer:
+    """This will wire a command from its settings and opened resources."""
+    return CliContainer(**handed_in)
+
+
+@asynccontextmanager
+async def open_container() -> AsyncIterator[CliContainer]:
+    """This will read the configuration, open the resources, and give the wired container.
+
+    Raises InvalidConfiguration. A server that is away is no error before it is needed.
+    """
+    quiet_logs()
+    settings = load_settings()
+    async with open_resources(settings, app="cli") as resources:
+        yield build_container(settings=settings, resources=resources)

@@ -1,0 +1,39 @@
+"""What the command line itself refuses."""
+
+from billing_core.errors import BillingError
+
+
+class DataFolderInUse(BillingError):
+    """Another `billing up` runs on the same data folder."""
+
+    code = "DATA_FOLDER_IN_USE"
+
+
+class PortInUse(BillingError):
+    """The port cannot be listened on."""
+
+    code = "PORT_IN_USE"
+
+
+class ServiceFailed(BillingError):
+    """A part of the local service did not start or did not do what it should."""
+
+    code = "SERVICE_FAILED"
+
+
+class NotForProduction(BillingError):
+    """The command is for development only."""
+
+    code = "NOT_FOR_PRODUCTION"
+
+
+class NoSigningSecret(BillingError):
+    """Tokens are verified with a public key here, so none can be signed."""
+
+    code = "NO_SIGNING_SECRET"
+
+
+class UnknownJob(BillingError):
+    """There is no such job."""
+
+    code = "UNKNOWN_JOB"

@@ -1,0 +1,128 @@
+"""One merchant on one screen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from billing_cli.container import CliContainer
+from billing_cli.terminal import moment
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.purchases import Purchase
+from billing_core.errors import MerchantNotFound
+from billing_core.ports.storage import PurchaseFilter, PurchaseTotals
+from billing_core.views import MerchantView, PurchaseView, TrialView
+
+NEWEST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantScreen:
+    """What support is shown of a merchant at `now`."""
+
+    merchant: Merchant
+    trial: TrialView
+    totals: PurchaseTotals
+    purchases: Sequence[Purchase]
+    now: datetime
+
+    def who(self) -> Mapping[str, object]:
+        """Who it is."""
+        return {
+            "platform": self.merchant.platform,
+            "platform account": self.merchant.platform_account_id,
+            "shop domain": self.merchant.platform_domain,
+            "currency": self.merchant.currency,
+            "registered": self.merchant.registered_at,
+        }
+
+    def trial_facts(self) -> Mapping[str, object]:
+        """How its trial stands."""
+        trial = self.trial
+        facts: dict[str, object] = {"status": trial.status, "credits": trial.credits, "days": trial.duration_days}
+        if trial.id is not None:
+            facts |= {
+                "id": trial.id,
+                "from": trial.started_at,
+                "to": trial.ends_at,
+                "first purchase": trial.converted_at,
+            }
+        return facts
+
+    def figures(self) -> Mapping[str, object]:
+        """Its purchases in figures."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.totals.counts.items() if count)
+        return {
+            "count": counts or "none yet",
+            "credits purchased": self.totals.credits_purchased,
+            "credits taken back": self.totals.credits_reversed,
+        }
+
+    def rows(self) -> Sequence[Sequence[object]]:
+        """Its newest purchases."""
+        return [
+            (
+                each.purchase_id,
+                each.offer.pack,
+                each.offer.price,
+                each.status.value,
+                moment(each.created_at),
+                each.review_reason or "no",
+            )
+            for each in self.purchases
+        ]
+
+    def advice(self) -> Sequence[str]:
+        """What a person can type next: first what needs one."""
+        lines = [
+            f"billing purchases history {each.purchase_id}   # needs review"
+            for each in self.purchases
+            if each.needs_review
+        ]
+        lines += [f"billing purchases show {each.purchase_id}   # open" for each in self.purchases if each.is_open]
+        name = self.merchant.merchant_id
+        return [*lines, f"billing events tail --merchant {name} --since 1d --no-follow"]
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        purchases = [PurchaseView.of(each, self.now).model_dump(mode="json") for each in self.purchases]
+        return {
+            "merchant": {
+                **MerchantView.of(self.merchant).model_dump(mode="json"),
+                "platform_domain": self.merchant.platform_domain,
+            },
+            "trial": self.trial.model_dump(mode="json"),
+            "purchases": {
+                "counts": {status.value: count for status, count in self.totals.counts.items()},
+                "credits_purchased": self.totals.credits_purchased,
+                "credits_reversed": self.totals.credits_reversed,
+                "newest": purchases,
+            },
+            "open": [each["id"] for each, purchase in zip(purchases, self.purchases, strict=True) if purchase.is_open],
+            "needs_review": [each["id"] for each in purchases if each["needs_review"]],
+            "next": list(self.advice()),
+        }
+
+
+async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantScreen:
+    """This will read everything about the merchant. Raises MerchantNotFound, StorageUnavailable."""
+    records, now = container.records(), container.clock().now()
+    merchant = await records.merchant(merchant_id)
+    if merchant is None:
+        raise MerchantNotFound
+    return MerchantScreen(
+        merchant=merchant,
+        trial=await read_trial(container, merchant),
+        totals=await records.totals(merchant_id),
+        purchases=await records.purchases(PurchaseFilter(merchant_id=merchant_id, limit=NEWEST)),
+        now=now,
+    )
+
+
+async def read_trial(container: CliContainer, merchant: Merchant) -> TrialView:
+    """This will read the merchant's trial; `available` or `refused` before the first."""
+    records = container.records()
+    if trial := await records.trial(merchant.merchant_id):
+        return TrialView.of(trial, container.clock().now())
+    claimed = await records.trial_claimed(merchant.platform, merchant.platform_account_id)
+    return TrialView.before_the_first(merchant.merchant_id, container.catalog().trial, claimed=claimed)

@@ -1,0 +1,81 @@
+"""How answers are printed: tables for people at a terminal, tabs for pipes, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+Row = Sequence[object]
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """This will print one document on one line."""
+    sys.stdout.write(json.dumps(document, default=str, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Row], *, nothing: str) -> None:
+    """This will print rows under their columns; where there are none, say `nothing` on stderr."""
+    if not rows:
+        say(nothing)
+    elif sys.stdout.isatty():
+        _draw(columns, rows)
+    else:
+        for row in (columns, *rows):
+            sys.stdout.write("\t".join(_text(cell) for cell in row) + "\n")
+
+
+def print_facts(title: str, facts: Mapping[str, object]) -> None:
+    """This will print a heading and named values beneath it."""
+    width = max(len(name) for name in facts) if facts else 0
+    sys.stdout.write(f"{title}\n")
+    for name, value in facts.items():
+        sys.stdout.write(f"  {name:<{width}}  {_text(value)}\n")
+
+
+def print_lines(*lines: str) -> None:
+    """This will print lines as they are, at once."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def say(sentence: str) -> None:
+    """This will tell the person something that is not part of the answer, on stderr."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def moment(at: datetime | None) -> str:
+    """A moment as people read it, to the second, in UTC; `-` for none."""
+    return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}Z"
+
+
+def interval(length: timedelta) -> str:
+    """A length of time as people read it: `1 day`, `2 hours`, `90 seconds`."""
+    seconds = int(length.total_seconds())
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((size, unit) for size, unit in units if seconds % size == 0)
+    return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
+
+
+def _draw(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_text(cell), overflow="fold") for cell in row))
+    Console().print(table)
+
+
+def _text(cell: object) -> str:
+    if cell is None:
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, datetime):
+        return moment(cell)
+    # What other services sent us is printed too: control characters must not steer the terminal or break a row.
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(cell))

@@ -1,0 +1,71 @@
+"""How the HTTP app is put together: one flat, synchronous container. What needs opening is opened before."""
+
+from functools import partial
+
+from dependency_injector import containers, providers
+
+from billing_adapters.clock import SystemClock, new_id
+from billing_adapters.nats.publisher import NatsMessageSender
+from billing_adapters.platforms import build_platforms
+from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.redis.client import is_up
+from billing_adapters.redis.replay_cache import RedisReplayCache
+from billing_adapters.resources import Resources
+from billing_adapters.settings import Settings
+from billing_core.domain.packs import Catalog
+from billing_core.use_cases.activate_trial import ActivateTrial
+from billing_core.use_cases.create_purchase import CreatePurchase
+from billing_core.use_cases.read_billing import ReadBilling
+from billing_http.state import Billing, Probe
+from billing_http.time_limits import BoundedUnits
+from billing_http.tokens import token_verifier
+
+
+class Container(containers.DeclarativeContainer):
+    """Takes the settings and the open resources; `billing` is everything the handlers need."""
+
+    settings: providers.Dependency[Settings] = providers.Dependency(instance_of=Settings)
+    resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
+
+    clock = providers.Singleton(SystemClock)
+    catalog: providers.Singleton[Catalog] = providers.Singleton(settings.provided.load_catalog.call())
+    tokens = providers.Singleton(token_verifier, settings, clock)
+    platforms = providers.Singleton(build_platforms, settings, resources)
+
+    units = providers.Singleton(BoundedUnits, providers.Singleton(PostgresUnits, resources.provided.database))
+    records = providers.Singleton(PostgresRecords, resources.provided.database)
+    replays = providers.Singleton(RedisReplayCache, resources.provided.redis)
+    sender = providers.Singleton(NatsMessageSender, resources.provided.nats)
+
+    activate_trial = providers.Singleton(
+        ActivateTrial, units=units, replays=replays, catalog=catalog, clock=clock, new_id=new_id
+    )
+    create_purchase = providers.Singleton(
+        CreatePurchase,
+        units=units,
+        replays=replays,
+        platforms=platforms,
+        catalog=catalog,
+        return_urls=settings.provided.return_url_policy,
+        clock=clock,
+        new_id=new_id,
+    )
+    read = providers.Singleton(ReadBilling, records=records, catalog=catalog, clock=clock)
+    probes: providers.Factory[dict[str, Probe]] = providers.Factory(
+        dict,
+        postgres=resources.provided.database.ping,
+        redis=providers.Factory(partial, is_up, resources.provided.redis),
+        nats=resources.provided.nats.ping,
+    )
+    billing: providers.Factory[Billing] = providers.Factory(
+        Billing,
+        tokens=tokens,
+        activate_trial=activate_trial,
+        create_purchase=create_purchase,
+        read=read,
+        platforms=platforms,
+        sender=sender,
+        nats=resources.provided.nats,
+        probes=probes,
+    )

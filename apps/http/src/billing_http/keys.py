@@ -1,0 +1,119 @@
+"""The keys that verify tokens, each pinned to the one algorithm of its kind."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
+
+from billing_adapters.settings import InvalidConfiguration, Settings
+
+HMAC = "HS256"
+ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
+MIN_RSA_BITS = 2048
+MIN_RSA_CHARACTERS = 342  # a modulus of 2048 bits in base64url
+MAX_KEYS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationKey:
+    """A key and the only algorithm it verifies."""
+
+    algorithm: str
+    key: Key
+
+
+class KeySource(Protocol):
+    """Finds the key a token names."""
+
+    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        """The key for this algorithm (and key id), or None where the token is not to be accepted.
+
+        Raises KeysUnavailable where that cannot be told.
+        """
+        ...
+
+
+class StaticKeys:
+    """Keys from the configuration, at most one for each algorithm."""
+
+    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+        self._keys = {each.algorithm: each for each in keys}
+
+    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
+        """The key of the algorithm; a key id chooses nothing here."""
+        return self._keys.get(algorithm)
+
+
+def configured_keys(settings: Settings) -> StaticKeys:
+    """The secret and the PEM key of the configuration. Raises InvalidConfiguration where one cannot be used."""
+    keys = []
+    if secret := settings.signing_secret():
+        keys.append(VerificationKey(algorithm=HMAC, key=_secret_key(secret)))
+    if settings.jwt_public_key is not None:
+        keys.append(_pem_key(settings.jwt_public_key.get_secret_value()))
+    return StaticKeys(keys)
+
+
+def jwk_keys(document: object) -> Mapping[str, VerificationKey]:
+    """The usable keys of a JWK Set (RFC 7517), by key id. Raises ValueError where it is no key set.
+
+    Keys for other uses, without id, with private parts, or of other kinds are left out, as the RFC asks.
+    """
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or len(entries) > MAX_KEYS:
+        raise ValueError(f"a key set is an object with up to {MAX_KEYS} keys")
+    found = {}
+    for entry in entries:
+        if (key := _jwk_key(entry)) is not None:
+            found[entry["kid"]] = key
+    return found
+
+
+def _secret_key(secret: str) -> Key:
+    try:
+        return OctKey.import_key(secret)
+    except ValueError as wrong:
+        raise InvalidConfiguration("BILLING_JWT_SECRET: is a key of another kind, which others know") from wrong
+
+
+def _pem_key(pem: str) -> VerificationKey:
+    text = pem.replace("\\n", "\n").strip().encode()  # one-line variables carry their line ends escaped
+    try:
+        public = load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm) as wrong:
+        raise InvalidConfiguration("BILLING_JWT_PUBLIC_KEY: is not a PEM public key") from wrong
+    if isinstance(public, RSAPublicKey) and public.key_size >= MIN_RSA_BITS:
+        return VerificationKey(algorithm="RS256", key=RSAKey.import_key(text))
+    if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
+        return VerificationKey(algorithm="ES256", key=ECKey.import_key(text))
+    if isinstance(public, Ed25519PublicKey):
+        return VerificationKey(algorithm="EdDSA", key=OKPKey.import_key(text))
+    raise InvalidConfiguration(
+        f"BILLING_JWT_PUBLIC_KEY: must be an RSA key of at least {MIN_RSA_BITS} bits (RS256), "
+        "a P-256 key (ES256) or an Ed25519 key (EdDSA)"
+    )
+
+
+def _jwk_key(entry: Any) -> VerificationKey | None:
+    if not isinstance(entry, dict) or not isinstance(entry.get("kid"), str) or "d" in entry:
+        return None
+    algorithm = {"RSA": "RS256", "P-256": "ES256", "Ed25519": "EdDSA"}.get(
+        str(entry.get("kty") if entry.get("kty") == "RSA" else entry.get("crv"))
+    )
+    for_verifying = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
+    if algorithm is None or entry.get("alg", algorithm) != algorithm or not for_verifying:
+        return None
+    if algorithm == "RS256" and len(str(entry.get("n"))) < MIN_RSA_CHARACTERS:
+        return None
+    kinds: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
+    try:
+        return VerificationKey(algorithm=algorithm, key=kinds[algorithm].import_key(entry))
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None  # a key we cannot read is one we do not accept; the others still count

@@ -1,0 +1,57 @@
+"""Metrics in Prometheus' text format. Every label comes from a closed set, so the number of series is bounded."""
+
+from importlib.metadata import version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+UNMATCHED = "unmatched"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class HttpMetrics:
+    """What the HTTP app counts, in a registry of its own: two apps in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._requests = Counter(
+            "billing_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+        )
+        self._seconds = Histogram(
+            "billing_http_request_seconds",
+            "Time to answer",
+            ["method", "route"],
+            buckets=_BUCKETS_S,
+            registry=self.registry,
+        )
+        self._problems = Counter("billing_http_problems", "Refusals by code", ["code"], registry=self.registry)
+        self.in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
+        build = Gauge("billing_build_info", "The version that runs", ["version"], registry=self.registry)
+        build.labels(version("billing-http")).set(1)
+
+    def observe(self, *, method: str, route: str | None, status: int, problem: str | None, duration_s: float) -> None:
+        """This will count one answered request. `route` is the template, None where the path is none of ours."""
+        method = method if method in _METHODS else "OTHER"
+        route = route or UNMATCHED
+        self._requests.labels(method, route, f"{status // 100}xx").inc()
+        self._seconds.labels(method, route).observe(duration_s)
+        if problem is not None:
+            self._problems.labels(problem).inc()
+
+    def text(self) -> bytes:
+        """Everything counted so far, as Prometheus reads it."""
+        return generate_latest(self.registry)

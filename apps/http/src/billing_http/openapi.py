@@ -1,0 +1,163 @@
+"""The OpenAPI 3.1 document, made from the table of operations and the models the handlers use."""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from billing_adapters.settings import KNOWN_PLATFORMS
+from billing_core import errors
+from billing_core.errors import BillingError
+from billing_http import refusals
+from billing_http.health import Alive, Health
+from billing_http.operations import OPERATIONS, Operation
+from billing_http.problems import MEDIA_TYPE, Problem, status_of
+
+COMMON: tuple[type[BillingError], ...] = (
+    errors.InvalidRequest,
+    errors.InvalidPlatform,
+    errors.PlatformMismatch,
+    errors.StorageUnavailable,
+    refusals.Unauthenticated,
+    refusals.Forbidden,
+    refusals.InternalError,
+)
+WITH_BODY: tuple[type[BillingError], ...] = (
+    refusals.IdempotencyKeyRequired,
+    refusals.RequestTimeout,
+    refusals.PayloadTooLarge,
+    refusals.UnsupportedMediaType,
+)
+
+
+def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
+    """The document, with the platforms a caller may name."""
+    wanted: list[tuple[type[BaseModel], Any]] = [(each, "serialization") for each in (Problem, Health, Alive)]
+    wanted += [(each.result, "serialization") for each in OPERATIONS]
+    wanted += [(each.body, "validation") for each in OPERATIONS if each.body]
+    _, definitions = models_json_schema(list(dict.fromkeys(wanted)), ref_template="#/components/schemas/{model}")
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, platforms)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Billing",
+            "version": version("billing-http"),
+            "description": "Trials and credit packs. Refusals are problem documents (RFC 9457); branch on `code`.",
+        },
+        "paths": paths | _health_paths() | _metrics_path(),
+        "components": {
+            "schemas": definitions["$defs"],
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+        "security": [{"token": []}],
+    }
+
+
+def _operation(operation: Operation, platforms: Sequence[str]) -> dict[str, Any]:
+    kinds = (*COMMON, *(WITH_BODY if operation.body else ()), *operation.refusals)
+    document: dict[str, Any] = {
+        "operationId": getattr(operation.handler, "__name__", operation.path),
+        "summary": (inspect.getdoc(operation.handler) or "").split("\n")[0],
+        "security": [{"token": [operation.scope]}],
+        "parameters": _parameters(operation, platforms),
+        "responses": {
+            **{str(status): _success(operation, status) for status in operation.successes},
+            **_refusals(kinds),
+        },
+    }
+    if operation.body:
+        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
+        document["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return document
+
+
+def _parameters(operation: Operation, platforms: Sequence[str]) -> list[dict[str, Any]]:
+    parameters = [_header("X-Platform", {"type": "string", "enum": list(platforms)}, required=True)]
+    if operation.body:
+        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        parameters.append(_header("Idempotency-Key", key, required=True))
+    parameters.append(_header("X-Correlation-Id", {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}))
+    parameters.append(_header("traceparent", {"type": "string"}))
+    parameters += [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"{(\w+)}", operation.path)
+    ]
+    if operation.query:
+        schema = operation.query.model_json_schema()
+        for name, field in schema["properties"].items():
+            field = _inlined(field, schema.get("$defs", {}))
+            parameters.append({"name": name, "in": "query", "required": False, "schema": field})
+    return parameters
+
+
+def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A query parameter is told by being left out, never as null, so of a choice with null the other one is meant."""
+    meant = next((each for each in field.get("anyOf", ()) if each.get("type") != "null"), field)
+    if "$ref" in meant:
+        meant = definitions[meant["$ref"].rpartition("/")[2]]
+    merged = {**field, **meant}
+    return {name: value for name, value in merged.items() if name not in ("anyOf", "$ref") and value is not None}
+
+
+def _header(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "header", "required": required, "schema": schema}
+
+
+def _success(operation: Operation, status: int) -> dict[str, Any]:
+    schema = {"$ref": f"#/components/schemas/{operation.result.__name__}"}
+    headers = {"X-Correlation-Id": {"schema": {"type": "string"}}}
+    if operation.body:
+        headers["Idempotency-Replayed"] = {"schema": {"const": "true"}}
+    if status == 201:
+        headers["Location"] = {"schema": {"type": "string", "format": "uri-reference"}}
+    description = {200: "Done", 201: "Created"}[status]
+    return {"description": description, "headers": headers, "content": {"application/json": {"schema": schema}}}
+
+
+def _refusals(kinds: Sequence[type[BillingError]]) -> dict[str, Any]:
+    by_status: dict[str, list[str]] = {}
+    for kind in kinds:
+        codes = by_status.setdefault(str(status_of(kind)), [])
+        if kind.code not in codes:
+            codes.append(kind.code)
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": ", ".join(f"`{code}`" for code in codes), "content": content}
+        for status, codes in sorted(by_status.items())
+    }
+
+
+def _health_paths() -> dict[str, Any]:
+    def answer(model: type[BaseModel], description: str) -> dict[str, Any]:
+        schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+        return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+    def path(name: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+        return {"get": {"operationId": name, "summary": summary, "security": [], "responses": responses}}
+
+    both = {"200": answer(Health, "Ready, perhaps degraded"), "503": answer(Health, "Not ready")}
+    return {
+        "/health": path("health", "How the service is", both),
+        "/health/ready": path("ready", "Whether to send requests here", both),
+        "/health/live": path("live", "Whether the process runs", {"200": answer(Alive, "It does")}),
+    }
+
+
+def _metrics_path() -> dict[str, Any]:
+    text = {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    codes = _refusals((refusals.Unauthenticated, refusals.Forbidden))
+    operation = {"operationId": "metrics", "summary": "Metrics", "security": [{"token": ["metrics:read"]}]}
+    return {"/metrics": {"get": {**operation, "responses": {"200": text, **codes}}}}
+
+
+if __name__ == "__main__":
+    # The copy in the project names every platform there is; a running app names those it is configured with.
+    sys.stdout.write(json.dumps(openapi_document(KNOWN_PLATFORMS), indent=2) + "\n")

@@ -1,0 +1,122 @@
+"""Reading requests: who asks, under which key, with which query and body. What is wrong is refused here."""
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+
+from billing_core.errors import FieldError, InvalidPlatform, InvalidRequest, PlatformMismatch
+from billing_core.use_cases.caller import Caller
+from billing_http.json_documents import MAX_ERRORS, pointer, read_json
+from billing_http.middleware import TRACEPARENT
+from billing_http.problems import CORRELATION_ID
+from billing_http.refusals import Forbidden, IdempotencyKeyRequired, Unauthenticated, UnsupportedMediaType
+from billing_http.state import State
+from billing_http.tokens import Principal
+
+MERCHANT_ID = "billing.merchant_id"
+
+_BEARER = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
+_JSON = re.compile(r'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
+_BARE_KEY = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]{0,254}")
+_QUOTED_KEY = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
+_MAX_KEY_CHARACTERS = 255
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class RequestModel(BaseModel):
+    """What callers send: strict types, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Nothing(RequestModel):
+    """No fields: `{}` as a body, no parameters as a query."""
+
+
+async def authenticate(request: Request[State], scope: str) -> Principal:
+    """This will verify the token and that it has the scope. Raises Unauthenticated, Forbidden, KeysUnavailable."""
+    values = request.headers.getlist("authorization")
+    bearer = _BEARER.fullmatch(values[0].strip(" \t")) if len(values) == 1 else None
+    if bearer is None:
+        raise Unauthenticated
+    principal = await request.state["tokens"].verify(bearer[1])
+    request.scope[MERCHANT_ID] = principal.merchant_id
+    if scope not in principal.scopes:
+        raise Forbidden(scope)
+    return principal
+
+
+async def identify(request: Request[State], scope: str) -> Caller:
+    """This will tell who asks, for which merchant on which platform.
+
+    Raises what `authenticate` raises, then InvalidPlatform, then PlatformMismatch.
+    """
+    principal = await authenticate(request, scope)
+    configured = request.state["settings"].platforms
+    platforms = request.headers.getlist("x-platform")
+    if len(platforms) != 1 or (platform := platforms[0].strip(" \t")) not in configured:
+        raise InvalidPlatform(configured)
+    if platform != principal.platform:
+        raise PlatformMismatch
+    return Caller(
+        merchant_id=principal.merchant_id,
+        platform=platform,
+        subject=principal.subject,
+        correlation_id=request.scope[CORRELATION_ID],
+        traceparent=request.scope[TRACEPARENT],
+    )
+
+
+def idempotency_key(request: Request[State]) -> str:
+    """The key's text, the same whether it came bare or quoted (RFC 9651 §3.3.3). Raises IdempotencyKeyRequired."""
+    values = request.headers.getlist("idempotency-key")
+    value = values[0].strip(" \t") if len(values) == 1 else ""
+    if _BARE_KEY.fullmatch(value):
+        return value
+    quoted = _QUOTED_KEY.fullmatch(value)
+    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    if not 0 < len(key) <= _MAX_KEY_CHARACTERS:
+        raise IdempotencyKeyRequired
+    return key
+
+
+def read_query(request: Request[State], model: type[M]) -> M:
+    """This will read the query's parameters. Raises InvalidRequest for unknown, doubled and wrong ones."""
+    given = request.query_params.multi_items()
+    names = [name for name, _ in given]
+    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if doubled:
+        errors = (FieldError(pointer=pointer(name), detail="is given more than once") for name in doubled[:MAX_ERRORS])
+        raise InvalidRequest(*errors)
+    return _validated(model, dict(given))
+
+
+async def read_body(request: Request[State], model: type[M]) -> M:
+    """This will read the JSON body of a request without query parameters.
+
+    Raises UnsupportedMediaType, PayloadTooLarge, RequestTimeout, then InvalidRequest.
+    """
+    types = request.headers.getlist("content-type")
+    encodings = set(request.headers.getlist("content-encoding")) - {"identity"}
+    if len(types) != 1 or not _JSON.fullmatch(types[0].strip(" \t")) or encodings:
+        raise UnsupportedMediaType
+    body = await request.body()
+    read_query(request, Nothing)
+    document = read_json(body)
+    if not isinstance(document, dict):
+        raise InvalidRequest(FieldError(pointer="", detail="the body must be a JSON object"))
+    return _validated(model, document)
+
+
+def _validated(model: type[M], values: Mapping[str, object]) -> M:
+    try:
+        return model.model_validate(values)
+    except ValidationError as wrong:
+        errors = wrong.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
+        raise InvalidRequest(
+            *(FieldError(pointer=pointer(*each["loc"]), detail=each["msg"]) for each in errors)
+        ) from wrong

@@ -1,0 +1,1 @@
+"""The NATS door of Billing: it consumes, relays and schedules; the use cases decide."""

@@ -1,0 +1,115 @@
+"""The worker's wiring: one flat, synchronous container. What must be opened is opened before and handed in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dependency_injector import containers, providers
+
+from billing_adapters.clock import SystemClock, new_id
+from billing_adapters.nats.consumer import NatsConsumer
+from billing_adapters.nats.publisher import NatsEventPublisher
+from billing_adapters.postgres.housekeeping import PostgresHousekeeping
+from billing_adapters.postgres.job_runs import PostgresJobRuns
+from billing_adapters.postgres.leadership import PostgresLeadership
+from billing_adapters.postgres.outbox import OutboxBell, PostgresOutbox
+from billing_adapters.postgres.support import PostgresSupport
+from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.resources import Resources
+from billing_core.domain.packs import Catalog
+from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
+from billing_core.ports.platforms import PaymentPlatform
+from billing_core.use_cases import handle_webhooks, register_merchants
+from billing_core.use_cases.ask_platforms import AskPlatforms
+from billing_core.use_cases.consume_messages import ConsumeMessages
+from billing_core.use_cases.handle_webhooks import HandleWebhooks
+from billing_core.use_cases.jobs import RunDueJobs
+from billing_core.use_cases.register_merchants import RegisterMerchants
+from billing_core.use_cases.relay_events import RelayEvents
+from billing_core.use_cases.schedule import scheduled_jobs
+from billing_core.use_cases.settle_purchases import SettlePurchases
+from billing_worker.consuming import Consumption
+from billing_worker.metrics import WorkerMetrics
+from billing_worker.relaying import Relaying
+from billing_worker.scheduling import Scheduling
+
+
+class WorkerContainer(containers.DeclarativeContainer):
+    """Everything a worker runs."""
+
+    resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
+    catalog: providers.Dependency[Catalog] = providers.Dependency(instance_of=Catalog)
+    platforms: providers.Dependency[Mapping[str, PaymentPlatform]] = providers.Dependency()
+
+    clock = providers.Singleton(SystemClock)
+    ids = providers.Object(new_id)
+    metrics = providers.Singleton(WorkerMetrics)
+
+    database = resources.provided.database
+    units = providers.Singleton(PostgresUnits, database)
+    outbox = providers.Singleton(PostgresOutbox, database)
+    bell = providers.Singleton(OutboxBell, database)
+    housekeeping = providers.Singleton(PostgresHousekeeping, database)
+    leadership = providers.Singleton(PostgresLeadership, database)
+    job_runs = providers.Singleton(PostgresJobRuns, database)
+    support = providers.Singleton(PostgresSupport, database)
+    publisher = providers.Singleton(NatsEventPublisher, resources.provided.nats)
+
+    register = providers.Singleton(
+        RegisterMerchants, units=units, platforms=platforms.provided.keys.call(), clock=clock, new_id=ids
+    )
+    ask = providers.Singleton(AskPlatforms, platforms=platforms, clock=clock)
+    settle = providers.Singleton(SettlePurchases, units=units, catalog=catalog, clock=clock)
+    webhooks = providers.Singleton(
+        HandleWebhooks, units=units, platforms=platforms, ask=ask, settle=settle, clock=clock, new_id=ids
+    )
+    relay = providers.Singleton(RelayEvents, outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
+    jobs = providers.Singleton(
+        scheduled_jobs,
+        units=units,
+        outbox=outbox,
+        publisher=publisher,
+        housekeeping=housekeeping,
+        leadership=leadership,
+        platforms=platforms,
+        catalog=catalog,
+        clock=clock,
+    )
+    run_due_jobs = providers.Singleton(RunDueJobs, jobs=jobs, leadership=leadership, runs=job_runs, clock=clock)
+
+    merchants = providers.Singleton(
+        Consumption,
+        name=register_merchants.SOURCE,
+        consumer=providers.Singleton(
+            NatsConsumer,
+            resources.provided.nats,
+            stream="MERCHANT",
+            durable=register_merchants.SOURCE,
+            subject=MERCHANT_CREATED,
+        ),
+        consume=providers.Singleton(
+            ConsumeMessages, source=register_merchants.SOURCE, handle=register, units=units, clock=clock, new_id=ids
+        ),
+        metrics=metrics,
+    )
+    purchases = providers.Singleton(
+        Consumption,
+        name=handle_webhooks.SOURCE,
+        consumer=providers.Singleton(
+            NatsConsumer,
+            resources.provided.nats,
+            stream="WEBHOOK",
+            durable=handle_webhooks.SOURCE,
+            subject=PURCHASE_UPDATED,
+        ),
+        consume=providers.Singleton(
+            ConsumeMessages, source=handle_webhooks.SOURCE, handle=webhooks, units=units, clock=clock, new_id=ids
+        ),
+        metrics=metrics,
+    )
+    relaying = providers.Singleton(Relaying, relay=relay, bell=bell, metrics=metrics)
+    scheduling = providers.Singleton(Scheduling, run_due_jobs=run_due_jobs, support=support, metrics=metrics)
+
+
+def build_container(**handed_in: Any) -> WorkerContainer:
+    """This will wire a worker from its opened resources, catalogue and platforms."""
+    return WorkerContainer(**handed_in)

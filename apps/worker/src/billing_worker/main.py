@@ -1,0 +1,78 @@
+"""Start the worker, run its loops, stop them in order."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from billing_adapters.logs import configure_logs, get_logger
+from billing_adapters.nats.streams import ensure_consumers, ensure_streams, keep_streams
+from billing_adapters.platforms import build_platforms
+from billing_adapters.preflight import refuse_superuser
+from billing_adapters.resources import Resources, open_resources
+from billing_adapters.settings import Settings, load_settings
+from billing_core.errors import BillingError, PublishingUnavailable
+from billing_worker.container import WorkerContainer, build_container
+
+TOPOLOGY_RETRY_S = 1.0
+
+
+def main(arguments: Sequence[str] = ()) -> int:
+    """This will run a worker until SIGTERM or SIGINT. Returns 0, or 1 where it may not start or fell over."""
+    try:
+        settings = load_settings()
+        configure_logs(settings.log_level, app="worker")
+        uvloop.run(run(settings))
+    except BillingError as refusal:
+        print(f"{refusal.code}: {refusal}", file=sys.stderr)  # noqa: T201 - the person who started it reads this
+        return 1
+    return 0
+
+
+async def run(settings: Settings) -> None:
+    """This will open the resources, run every loop, and close in reverse once a signal comes."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    catalog = settings.load_catalog()
+    await refuse_superuser(settings)
+    async with open_resources(settings, app="worker") as resources:
+        container = build_container(
+            resources=resources, catalog=catalog, platforms=build_platforms(settings, resources)
+        )
+        container.metrics().serve(settings.worker_metrics_port, settings.host)
+        await _run_loops(container, resources, settings, stop)
+        get_logger("worker").info("worker.stopped")
+
+
+async def _run_loops(container: WorkerContainer, resources: Resources, settings: Settings, stop: asyncio.Event) -> None:
+    loops = (container.merchants(), container.purchases(), container.relaying(), container.scheduling())
+    async with asyncio.TaskGroup() as tasks:  # a loop that falls over takes the process down, to be started again
+        prepare = tasks.create_task(_prepare(resources, settings))
+        for loop in loops:
+            tasks.create_task(loop.run(stop))
+        await stop.wait()
+        prepare.cancel()
+
+
+async def _prepare(resources: Resources, settings: Settings) -> None:
+    """Streams and consumers are made as soon as NATS is there, and looked after from then on; until then the loops
+    wait."""
+    log = get_logger("worker")
+    while True:
+        try:
+            await ensure_streams(resources.nats, manage_all=settings.nats_manage_streams)
+            await ensure_consumers(resources.nats)
+        except PublishingUnavailable as away:
+            log.warning("worker.waits_for_nats", reason=str(away))
+            await asyncio.sleep(TOPOLOGY_RETRY_S)
+        else:
+            break
+    log.info("worker.ready")
+    if ready_file := os.environ.get("BILLING_READY_FILE"):
+        await asyncio.to_thread(Path(ready_file).write_text, "ready\n")
+    await keep_streams(resources.nats, manage_all=settings.nats_manage_streams)

@@ -1,0 +1,23 @@
+"""The system's clock and ids."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import uuid_utils.compat
+
+
+class SystemClock:
+    """Tells UTC from the operating system."""
+
+    def __init__(self) -> None:
+        self._latest = datetime.min.replace(tzinfo=UTC)
+
+    def now(self) -> datetime:
+        """The present moment; never before one told earlier, should the system's clock be set back."""
+        self._latest = max(self._latest, datetime.now(UTC))
+        return self._latest
+
+
+def new_id() -> UUID:
+    """A new UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter and randomness."""
+    return uuid_utils.compat.uuid7()

@@ -1,0 +1,105 @@
+"""Messages of other services, as they are delivered to one of our durable consumers."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+
+from nats.aio.msg import Msg
+
+from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
+from billing_adapters.nats.pull import ConsumerGone, Pull
+from billing_adapters.nats.streams import ConsumerPlan, ensure_consumer
+from billing_core.errors import PublishingUnavailable
+from billing_core.messages import InboundMessage
+
+_OUTAGE = (PublishingUnavailable, ConsumerGone, *NATS_FAILURES)
+
+
+class Delivery:
+    """A message and the answers to its delivery.
+
+    An answer that cannot be sent is logged and forgotten: then the message comes again, and is known by its id.
+    """
+
+    __slots__ = ("_connection", "_delivered", "message")
+
+    def __init__(self, connection: NatsConnection, delivered: Msg) -> None:
+        """This will take a message as nats-py delivered it."""
+        self._connection = connection
+        self._delivered = delivered
+        self.message = inbound(delivered)
+
+    async def ack(self) -> None:
+        """This will tell the broker that the message is done. Only after the commit."""
+        await self._answer(self._delivered.ack())
+
+    async def nak(self, delay_s: float) -> None:
+        """This will ask for the message again after `delay_s` seconds."""
+        # Without a delay it would come back at once, over and over.
+        await self._answer(self._delivered.nak(max(delay_s, 0.001)))
+
+    async def in_progress(self) -> None:
+        """This will say that the work goes on: the time until the message is delivered again starts anew."""
+        await self._answer(self._delivered.in_progress())
+
+    async def _answer(self, answer: Awaitable[None]) -> None:
+        try:
+            await answer
+        except NATS_FAILURES as failure:
+            self._connection.warn("NATS was not told the outcome of a message; it will come again", failure)
+
+
+class NatsConsumer:
+    """One of our durable consumers, shared by all workers."""
+
+    def __init__(self, connection: NatsConnection, *, stream: str, durable: str, subject: str) -> None:
+        """This will consume `subject` from `stream`; the consumer is made when it is missing."""
+        self._connection = connection
+        self._plan = ConsumerPlan(stream=stream, durable=durable, subject=subject)
+        self._pull = Pull(connection, stream=stream, consumer=durable)
+
+    async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]:
+        """This will return up to `batch` deliveries, as soon as there are any; none when none came within
+        `timeout_s` seconds, or while NATS, the stream or the consumer is missing. Never raises for an outage, and
+        then takes its time, so it may be called in a loop. Handle what it returned within the `ack_wait` of 30 s or
+        say `in_progress`."""
+        deadline = time.monotonic() + timeout_s
+        try:
+            return await self._fetch(batch, deadline)
+        except _OUTAGE as failure:
+            self._connection.warn(f"no messages from {self._plan.durable}", failure)
+            await self._wait_out(deadline)
+            return ()
+
+    async def pending(self) -> int | None:
+        """How many messages are not done yet, delivered or not; None where that cannot be told now."""
+        try:
+            info = await self._connection.jetstream.consumer_info(self._plan.stream, self._plan.durable)
+        except _OUTAGE as failure:
+            self._connection.warn(f"no figures of {self._plan.durable}", failure)
+            return None
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async def _fetch(self, batch: int, deadline: float) -> Sequence[Delivery]:
+        try:
+            found = await self._pull.messages(batch, deadline - time.monotonic())
+        except ConsumerGone:
+            await ensure_consumer(self._connection, self._plan)
+            found = await self._pull.messages(batch, deadline - time.monotonic())
+        return tuple(Delivery(self._connection, each) for each in found)
+
+    async def _wait_out(self, deadline: float) -> None:
+        if not self._connection.is_connected:
+            await self._connection.wait_connected(deadline - time.monotonic())
+        else:
+            await asyncio.sleep(max(deadline - time.monotonic(), 0))
+
+
+def inbound(delivered: Msg) -> InboundMessage:
+    """The core's view of a message that JetStream delivered."""
+    return InboundMessage(
+        subject=delivered.subject,
+        body=delivered.data,
+        headers=dict(delivered.headers or {}),
+        attempt=delivered.metadata.num_delivered,
+    )

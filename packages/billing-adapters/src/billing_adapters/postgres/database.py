@@ -1,0 +1,228 @@
+"""The database: an asyncpg pool that opens lazily, survives outages, and lets no foreign exception out.
+
+Time limits: a connection is waited for 0.9 s and a transaction's first word 0.9 s, so a caller hears within 2 s that
+the database is away. A single statement may take 5 s.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import asyncpg
+from sqlalchemy import literal_column, select
+
+from billing_adapters.postgres.refusals import is_broken, translated
+from billing_adapters.postgres.statements import Statement
+from billing_adapters.postgres.wire import COMMAND_TIMEOUT_S, Record, Transaction, Wire
+from billing_core.errors import StorageUnavailable
+
+CONNECT_TIMEOUT_S: Final = 2.0
+ACQUIRE_TIMEOUT_S: Final = 0.9
+PING_TIMEOUT_S: Final = 1.0
+CLOSE_TIMEOUT_S: Final = 5.0
+# Connections beside the pool, for those that hold one long while doing something else: leaders of jobs.
+ASIDE_CONNECTIONS: Final = 16
+
+_SERVER_SETTINGS: Final = {
+    "timezone": "UTC",
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
+    # A host that vanishes without a word loses its locks after 25 s, not after two hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superuser') = 'on'").label("superuser")))
+
+
+class Database:
+    """The connections of one process to one database. Made by `open_database`."""
+
+    def __init__(self, url: str, *, pool_size: int, application_name: str) -> None:
+        self._url = asyncpg_url(url)
+        self._settings = {**_SERVER_SETTINGS, "application_name": application_name[:63]}
+        self._pool = self._make_pool(pool_size)
+        self._aside = self._make_pool(ASIDE_CONNECTIONS)
+        self._listeners: set[Any] = set()
+        self._closed = False
+
+    async def ping(self) -> None:
+        """This will ask the server for a sign of life. Raises StorageUnavailable within a second."""
+        with translated:
+            async with asyncio.timeout(PING_TIMEOUT_S), self._lent(self._pool) as connection:
+                await connection.execute("select 1")
+
+    # --- single statements, each a transaction of its own ------------------------------------------------------------
+
+    async def rows(self, statement: Statement, **values: object) -> list[Record]:
+        """This will run one statement and return every row."""
+        async with self.wire() as wire:
+            return await wire.rows(statement, **values)
+
+    async def row(self, statement: Statement, **values: object) -> Record | None:
+        """This will run one statement and return the first row, or None."""
+        async with self.wire() as wire:
+            return await wire.row(statement, **values)
+
+    async def run(self, statement: Statement, **values: object) -> int:
+        """This will run one statement and say how many rows it touched."""
+        async with self.wire() as wire:
+            return await wire.run(statement, **values)
+
+    @asynccontextmanager
+    async def wire(self, timeout_s: float = COMMAND_TIMEOUT_S) -> AsyncIterator[Wire]:
+        """This will lend a connection; every statement is a transaction of its own and gets `timeout_s` seconds."""
+        async with self._lent(self._pool) as connection:
+            yield Wire(connection, timeout_s)
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A new transaction (READ COMMITTED) on a connection of the pool."""
+        return self._transaction(self._pool)
+
+    def transaction_aside(self) -> AbstractAsyncContextManager[Transaction]:
+        """A new transaction on a connection beside the pool, for one that stays open while others work."""
+        return self._transaction(self._aside)
+
+    @asynccontextmanager
+    async def _transaction(self, pool: Any) -> AsyncIterator[Transaction]:
+        async with self._lent(pool) as connection:
+            transaction = Transaction(connection)
+            await transaction.begin()
+            try:
+                yield transaction
+            except BaseException as error:
+                if not is_broken(error):
+                    await _undo(transaction, connection)
+                raise
+            await _undo(transaction, connection)
+
+    @asynccontextmanager
+    async def _lent(self, pool: Any) -> AsyncIterator[Any]:
+        with translated:
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        try:
+            yield connection
+        except BaseException as error:
+            if is_broken(error):
+                _throw_away(connection)
+            raise
+        finally:
+            with translated:
+                await pool.release(connection)
+
+    # --- listening ---------------------------------------------------------------------------------------------------
+
+    async def listen(
+        self, channel: str, *, heard: Callable[[], None], ended: Callable[[], None], timeout_s: float
+    ) -> None:
+        """This will call `heard` at every notification of the channel, on a connection of its own, until that
+        connection ends; then `ended`. Raises StorageUnavailable where there is none within `timeout_s`."""
+        with translated:
+            async with asyncio.timeout(timeout_s):
+                connection = await asyncpg.connect(self._url, **self._connect_options())
+        if self._closed:
+            connection.terminate()
+            raise StorageUnavailable
+        self._listeners.add(connection)
+
+        def gone(_: object) -> None:
+            self._listeners.discard(connection)
+            ended()
+
+        connection.add_termination_listener(gone)
+        try:
+            with translated:
+                async with asyncio.timeout(timeout_s):
+                    await connection.add_listener(channel, lambda *_: heard())
+        except BaseException:
+            connection.terminate()
+            raise
+
+    # --- opening and closing -----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        # No connection is made yet: a process starts while the database is away, and works once it is there.
+        await self._pool
+        await self._aside
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closed = True
+        for listener in tuple(self._listeners):
+            listener.terminate()
+        for pool in (self._aside, self._pool):
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await pool.close()
+            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                pool.terminate()  # whoever still holds a connection is too late, or the server is away
+
+    def _make_pool(self, size: int) -> Any:
+        return asyncpg.create_pool(
+            self._url,
+            min_size=0,
+            max_size=size,
+            # Nothing of ours changes a session: settings are made when it opens, everything else ends with the
+            # transaction. So the round trip that resets one is saved.
+            reset=_leave_as_it_is,
+            **self._connect_options(),
+        )
+
+    def _connect_options(self) -> dict[str, Any]:
+        return {
+            "timeout": CONNECT_TIMEOUT_S,
+            "command_timeout": COMMAND_TIMEOUT_S,
+            "server_settings": self._settings,
+        }
+
+
+def open_database(url: str, *, pool_size: int, application_name: str) -> AbstractAsyncContextManager[Database]:
+    """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
+    needed. The URL is `postgresql://…`."""
+    return _opened(url, pool_size, application_name)
+
+
+async def role_is_superuser(database: Database) -> bool:
+    """Whether the role we log in as may do anything, which no production role should. Raises StorageUnavailable."""
+    row = await database.row(_SUPERUSER)
+    if row is None:
+        raise StorageUnavailable
+    return bool(row["superuser"])
+
+
+def asyncpg_url(url: str) -> str:
+    """The URL as asyncpg wants it, without the driver's name SQLAlchemy's URLs carry."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.partition('+')[0]}{separator}{rest}"
+
+
+@asynccontextmanager
+async def _opened(url: str, pool_size: int, application_name: str) -> AsyncIterator[Database]:
+    async with Database(url, pool_size=pool_size, application_name=application_name) as database:
+        yield database
+
+
+async def _undo(transaction: Transaction, connection: Any) -> None:
+    try:
+        await transaction.roll_back()
+    except StorageUnavailable:
+        _throw_away(connection)  # nobody can answer; the server undoes what it has when it finds us gone
+
+
+def _throw_away(connection: Any) -> None:
+    # A connection that the server ended has left the pool by itself, and its stand-in knows nothing any more.
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
+
+
+async def _leave_as_it_is(_: object) -> None:
+    return None

@@ -1,0 +1,64 @@
+"""Messages that could not be handled."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, bindparam, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from billing_adapters.postgres.rows import PARKED_COLUMNS, parked_message_of, parked_values
+from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.tables import is_waiting, parked_messages
+from billing_adapters.postgres.wire import Wire
+from billing_core.errors import ParkedMessageNotFound
+from billing_core.ports.storage import ParkedMessage
+
+_GIVEN = given(PARKED_COLUMNS)
+_READ = select(*PARKED_COLUMNS)
+_NEWEST = (parked_messages.c.parked_at.desc(), parked_messages.c.parked_id.desc())
+
+_ADD: Final = Statement(
+    insert(parked_messages)
+    .from_select(
+        [column.name for column in PARKED_COLUMNS], select(*_GIVEN.c).order_by(_GIVEN.c.source, _GIVEN.c.message_id)
+    )
+    .on_conflict_do_nothing(index_elements=["source", "message_id"], index_where=is_waiting)
+)
+_ONE = parked_messages.c.parked_id == bindparam("parked_id")
+_GET: Final = Statement(_READ.where(_ONE))
+_LIST: Final = Statement(_READ.order_by(*_NEWEST).limit(bindparam("limit", type_=BigInteger())))
+_LIST_WAITING: Final = Statement(
+    _READ.where(is_waiting).order_by(*_NEWEST).limit(bindparam("limit", type_=BigInteger()))
+)
+_MARK_REPLAYED: Final = Statement(
+    update(parked_messages).values(replayed_at=bindparam("at", type_=parked_messages.c.replayed_at.type)).where(_ONE)
+)
+
+
+class PostgresParkedMessages:
+    """Parked messages inside one transaction."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def add(self, messages: Sequence[ParkedMessage]) -> None:
+        """This will park messages; one with the same source and message id that still waits is not parked twice."""
+        if messages:
+            await self._wire.run(_ADD, **arrays(PARKED_COLUMNS, [parked_values(each) for each in messages]))
+
+    async def get(self, parked_id: UUID) -> ParkedMessage | None:
+        """The parked message."""
+        row = await self._wire.row(_GET, parked_id=parked_id)
+        return None if row is None else parked_message_of(row)
+
+    async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
+        """Up to `limit` parked messages, newest first; without those that were replayed, unless asked for."""
+        rows = await self._wire.rows(_LIST_WAITING if waiting_only else _LIST, limit=limit)
+        return [parked_message_of(row) for row in rows]
+
+    async def mark_replayed(self, parked_id: UUID, at: datetime) -> None:
+        """This will note that the message was sent again. Raises ParkedMessageNotFound where there is none."""
+        if not await self._wire.run(_MARK_REPLAYED, parked_id=parked_id, at=at):
+            raise ParkedMessageNotFound(f"there is no parked message {parked_id}")

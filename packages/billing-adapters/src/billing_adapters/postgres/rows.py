@@ -1,0 +1,257 @@
+"""Between rows and values: the one place that knows which column is which attribute."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from billing_adapters.postgres import tables
+from billing_core.domain.events import Change
+from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.money import Money
+from billing_core.domain.packs import Offer
+from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus
+from billing_core.domain.trials import Trial, TrialStatus
+from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.storage import HistoryEntry, ParkedMessage
+
+Row = Mapping[str, Any]
+Values = tuple[object, ...]
+
+
+# --- merchants -------------------------------------------------------------------------------------------------------
+
+MERCHANT_COLUMNS = tuple(
+    tables.merchants.c[name]
+    for name in ("merchant_id", "platform", "platform_account_id", "platform_domain", "currency", "registered_at")
+)
+
+
+def merchant_values(merchant: Merchant) -> Values:
+    """The merchant in the order of MERCHANT_COLUMNS."""
+    return (
+        merchant.merchant_id,
+        merchant.platform,
+        merchant.platform_account_id,
+        merchant.platform_domain,
+        merchant.currency,
+        merchant.registered_at,
+    )
+
+
+def merchant_of(row: Row) -> Merchant:
+    """The merchant of a row."""
+    return Merchant(**{column.name: row[column.name] for column in MERCHANT_COLUMNS})
+
+
+# --- trials ----------------------------------------------------------------------------------------------------------
+
+TRIAL_COLUMNS = tuple(tables.trials.c)
+
+
+def trial_values(trial: Trial) -> Values:
+    """The trial in the order of TRIAL_COLUMNS."""
+    return (
+        trial.merchant_id,
+        trial.trial_id,
+        trial.platform,
+        trial.platform_account_id,
+        trial.status.value,
+        trial.credits,
+        trial.duration_days,
+        trial.started_at,
+        trial.ends_at,
+        trial.converted_at,
+        trial.ended_at,
+        trial.reminded_at,
+        trial.version,
+    )
+
+
+def trial_of(row: Row) -> Trial:
+    """The trial of a row."""
+    return Trial(**{**row, "status": TrialStatus(row["status"])})
+
+
+# --- purchases -------------------------------------------------------------------------------------------------------
+
+PURCHASE_COLUMNS = tuple(tables.purchases.c)
+
+
+def purchase_values(purchase: Purchase) -> Values:
+    """The purchase in the order of PURCHASE_COLUMNS."""
+    return (
+        purchase.merchant_id,
+        purchase.purchase_id,
+        purchase.platform,
+        purchase.platform_account_id,
+        purchase.offer.pack,
+        purchase.offer.catalog_version,
+        purchase.offer.credits,
+        purchase.offer.bonus_credits,
+        purchase.offer.price.amount_minor,
+        purchase.offer.price.currency,
+        purchase.return_url,
+        purchase.status.value,
+        purchase.created_at,
+        purchase.expires_at,
+        purchase.test,
+        purchase.platform_reference,
+        purchase.checkout_url,
+        purchase.late,
+        purchase.review_reason,
+        purchase.refunded_minor,
+        purchase.dispute.value,
+        purchase.credits_reversed,
+        purchase.completed_at,
+        purchase.ended_at,
+        purchase.observed_at,
+        purchase.check_at,
+        purchase.version,
+    )
+
+
+def purchase_of(row: Row) -> Purchase:
+    """The purchase of a row."""
+    return Purchase(
+        purchase_id=row["purchase_id"],
+        merchant_id=row["merchant_id"],
+        platform=row["platform"],
+        platform_account_id=row["platform_account_id"],
+        offer=Offer(
+            pack=row["pack"],
+            catalog_version=row["catalog_version"],
+            credits=row["credits"],
+            bonus_credits=row["bonus_credits"],
+            price=Money(amount_minor=row["amount_minor"], currency=row["currency"]),
+        ),
+        return_url=row["return_url"],
+        status=PurchaseStatus(row["status"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        test=row["test"],
+        platform_reference=row["platform_reference"],
+        checkout_url=row["checkout_url"],
+        late=row["late"],
+        review_reason=row["review_reason"],
+        refunded_minor=row["refunded_minor"],
+        dispute=DisputeStatus(row["dispute"]),
+        credits_reversed=row["credits_reversed"],
+        completed_at=row["completed_at"],
+        ended_at=row["ended_at"],
+        observed_at=row["observed_at"],
+        check_at=row["check_at"],
+        version=row["version"],
+    )
+
+
+# --- history and outbox ----------------------------------------------------------------------------------------------
+
+HISTORY_COLUMNS = tuple(tables.history.c)
+OUTBOX_COLUMNS = tuple(tables.outbox.c[name] for name in ("merchant_id", "sequence", "event_id", "type", "body"))
+
+
+def history_values(change: Change) -> Values:
+    """The change in the order of HISTORY_COLUMNS."""
+    return (
+        change.merchant_id,
+        change.subject_id,
+        change.number,
+        change.subject,
+        str(change.what),
+        None if change.status_before is None else str(change.status_before),
+        str(change.status_after),
+        change.at,
+        change.by.actor,
+        change.reason,
+        change.by.correlation_id,
+    )
+
+
+def history_entry_of(row: Row) -> HistoryEntry:
+    """The entry of a row."""
+    return HistoryEntry(
+        number=row["number"],
+        at=row["at"],
+        what=row["what"],
+        status_before=row["status_before"],
+        status_after=row["status_after"],
+        actor=row["actor"],
+        reason=row["reason"],
+        correlation_id=row["correlation_id"],
+    )
+
+
+def outbox_event_of(row: Row) -> OutboxEvent:
+    """The event of a row."""
+    return OutboxEvent(**{column.name: row[column.name] for column in OUTBOX_COLUMNS})
+
+
+# --- idempotency keys ------------------------------------------------------------------------------------------------
+
+KEY_COLUMNS = tuple(tables.idempotency_keys.c)
+
+
+def key_values(record: KeyRecord) -> Values:
+    """The record in the order of KEY_COLUMNS."""
+    answer = record.answer
+    return (
+        record.key.merchant_id,
+        record.key.route,
+        record.key.key,
+        record.fingerprint,
+        record.created_at,
+        record.purchase_id,
+        record.locked_until,
+        answer.outcome if answer else None,
+        answer.document if answer else None,
+    )
+
+
+def key_record_of(row: Row) -> KeyRecord:
+    """The record of a row."""
+    document: bytes | None = row["document"]
+    return KeyRecord(
+        key=RequestKey(merchant_id=row["merchant_id"], route=row["route"], key=row["key"]),
+        fingerprint=row["fingerprint"],
+        created_at=row["created_at"],
+        purchase_id=row["purchase_id"],
+        locked_until=row["locked_until"],
+        answer=None if document is None else Answer(outcome=row["outcome"], document=document),
+    )
+
+
+# --- parked messages -------------------------------------------------------------------------------------------------
+
+PARKED_COLUMNS = tuple(tables.parked_messages.c)
+
+
+def parked_values(message: ParkedMessage) -> Values:
+    """The message in the order of PARKED_COLUMNS. What strangers wrote must never stop it from being kept."""
+    return (
+        message.parked_id,
+        storable(message.source),
+        storable(message.message_id),
+        storable(message.subject),
+        message.body,
+        json.dumps(dict(message.headers)),
+        storable(message.reason),
+        message.parked_at,
+        message.replayed_at,
+    )
+
+
+def parked_message_of(row: Row) -> ParkedMessage:
+    """The message of a row."""
+    return ParkedMessage(**{**row, "headers": json.loads(row["headers"])})
+
+
+def storable(written: str) -> str:
+    """The text without what PostgreSQL cannot hold: NUL and lone surrogates become U+FFFD."""
+    return written.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", "\ufffd")
+
+
+def ids(pairs: Sequence[tuple[str, UUID]]) -> tuple[list[str], list[UUID]]:
+    """Merchant ids and subject ids, apart."""
+    return [merchant_id for merchant_id, _ in pairs], [subject_id for _, subject_id in pairs]

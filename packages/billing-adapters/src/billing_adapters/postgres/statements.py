@@ -1,0 +1,69 @@
+"""Statements: written in SQLAlchemy Core, compiled once to the text and the argument order that asyncpg takes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from sqlalchemy import Column, Executable, TableValuedAlias, bindparam, column, func
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg
+from sqlalchemy.sql.elements import ClauseElement
+
+# SQLAlchemy ships no types for making a dialect.
+_DIALECT = _asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Statement:
+    """A statement whose every argument is a named `bindparam`; compiled when it is first run."""
+
+    def __init__(self, written: Executable) -> None:
+        self._written = written
+
+    @property
+    def text(self) -> str:
+        """The SQL, with `$1 …` in the order of `names`."""
+        return self._compiled[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the arguments in the order of `$1 …`."""
+        return self._compiled[1]
+
+    def arguments(self, values: Mapping[str, object]) -> list[object]:
+        """This will put the values in order. Raises TypeError where one is missing or not asked for."""
+        names = self.names
+        try:
+            arguments = [values[name] for name in names]
+        except KeyError as missing:
+            raise TypeError(f"the statement needs {missing}") from None
+        if len(values) != len(names):
+            raise TypeError(f"the statement does not take {', '.join(sorted(set(values) - set(names)))}")
+        return arguments
+
+    @cached_property
+    def _compiled(self) -> tuple[str, tuple[str, ...]]:
+        if not isinstance(self._written, ClauseElement):
+            raise TypeError("a statement is written in SQLAlchemy Core")
+        compiled: Any = self._written.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+        names = tuple(compiled.positiontup or ())
+        # A value written into the statement would become an argument the planner knows nothing of.
+        if bound := [name for name in names if not compiled.binds[name].required]:
+            raise TypeError(f"write constants as literal_column, not as values: {bound} in {compiled}")
+        return str(compiled), names
+
+
+def given(columns: Iterable[Column[Any]], name: str = "given") -> TableValuedAlias:
+    """Rows handed in as arguments: one array for each column, under the column's name."""
+    wanted = tuple(columns)
+    arrays = [bindparam(each.name, type_=ARRAY(each.type)) for each in wanted]
+    return (
+        func.unnest(*arrays)
+        .table_valued(*[column(each.name, each.type) for each in wanted], name=name)
+        .render_derived()
+    )
+
+
+def arrays(columns: Iterable[Column[Any]], rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:
+    """The arguments for `given`: the rows' values, column by column. There must be at least one row."""
+    names = [each.name for each in columns]
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))

@@ -1,0 +1,135 @@
+"""What operators ask across merchants; no door of merchants leads here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Table, bindparam, func, or_, select, union_all
+
+from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.purchases import columns_of
+from billing_adapters.postgres.records import HISTORY
+from billing_adapters.postgres.rows import (
+    OUTBOX_COLUMNS,
+    TRIAL_COLUMNS,
+    history_entry_of,
+    outbox_event_of,
+    purchase_of,
+    trial_of,
+)
+from billing_adapters.postgres.statements import Statement
+from billing_adapters.postgres.tables import archived_purchases, outbox, purchases, trials
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.trials import Trial
+from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.storage import HistoryEntry
+
+_LIMIT = bindparam("limit", type_=BigInteger())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Events that wait to be published: how many, and since when the oldest one does (None: none waits)."""
+
+    events: int
+    oldest_at: datetime | None
+
+
+def _find(table: Table) -> Any:
+    return columns_of(table).where(table.c.purchase_id == bindparam("purchase_id"))
+
+
+def _list(table: Table) -> Any:
+    merchant_id = bindparam("merchant_id", type_=table.c.merchant_id.type)
+    status = bindparam("status", type_=table.c.status.type)
+    needs_review = bindparam("needs_review", type_=Boolean())
+    return (
+        columns_of(table)
+        .where(or_(merchant_id.is_(None), table.c.merchant_id == merchant_id))
+        .where(or_(status.is_(None), table.c.status == status))
+        .where(or_(needs_review.is_(None), table.c.review_reason.is_not(None) == needs_review))
+        .order_by(table.c.purchase_id.desc())
+        .limit(_LIMIT)
+    )
+
+
+_FIND: Final = Statement(union_all(_find(purchases), _find(archived_purchases)))
+_LIST: Final = Statement(_list(purchases))
+_BACKLOG: Final = Statement(
+    select(func.count().label("events"), func.min(outbox.c.recorded_at).label("oldest_at")).where(
+        outbox.c.published_at.is_(None)
+    )
+)
+_TRIALS: Final = Statement(
+    select(*TRIAL_COLUMNS)
+    .where(trials.c.merchant_id == bindparam("merchant_id"))
+    .order_by(trials.c.started_at.desc(), trials.c.trial_id.desc())
+)
+_SUBJECT = bindparam("subject_id", type_=purchases.c.purchase_id.type)
+_OWNER: Final = Statement(
+    union_all(
+        select(purchases.c.merchant_id).where(purchases.c.purchase_id == _SUBJECT),
+        select(archived_purchases.c.merchant_id).where(archived_purchases.c.purchase_id == _SUBJECT),
+        select(trials.c.merchant_id).where(trials.c.trial_id == _SUBJECT),
+    )
+)
+_EVENTS: Final = Statement(
+    select(*OUTBOX_COLUMNS)
+    .where(outbox.c.merchant_id == bindparam("merchant_id"))
+    .where(outbox.c.sequence.between(bindparam("first"), bindparam("last")))
+    .order_by(outbox.c.sequence)
+    .limit(_LIMIT)
+)
+
+
+class PostgresSupport:
+    """Answers operators."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_purchase(self, purchase_id: UUID) -> Purchase | None:
+        """The purchase, whosever it is, archived or not."""
+        row = await self._database.row(_FIND, purchase_id=purchase_id)
+        return None if row is None else purchase_of(row)
+
+    async def list_purchases(
+        self,
+        merchant_id: str | None = None,
+        status: PurchaseStatus | None = None,
+        needs_review: bool | None = None,
+        limit: int = 50,
+    ) -> Sequence[Purchase]:
+        """Up to `limit` purchases that are not archived, newest first; None leaves a question open."""
+        rows = await self._database.rows(
+            _LIST,
+            merchant_id=merchant_id,
+            status=None if status is None else status.value,
+            needs_review=needs_review,
+            limit=limit,
+        )
+        return [purchase_of(row) for row in rows]
+
+    async def unpublished_count_and_oldest(self) -> Backlog:
+        """How many events wait to be published, and since when the oldest one does."""
+        row = await self._database.row(_BACKLOG)
+        return Backlog(events=row["events"], oldest_at=row["oldest_at"]) if row else Backlog(events=0, oldest_at=None)
+
+    async def trials_of(self, merchant_id: str) -> Sequence[Trial]:
+        """All of a merchant's trials, newest first, refused ones included."""
+        return [trial_of(row) for row in await self._database.rows(_TRIALS, merchant_id=merchant_id)]
+
+    async def find_history(self, subject_id: UUID) -> Sequence[HistoryEntry]:
+        """Every change of a trial or purchase, whosever it is, oldest first; empty where there is none such."""
+        owner = await self._database.row(_OWNER, subject_id=subject_id)
+        if owner is None:
+            return []
+        rows = await self._database.rows(HISTORY, merchant_id=owner["merchant_id"], subject_id=subject_id)
+        return [history_entry_of(row) for row in rows]
+
+    async def events_of(self, merchant_id: str, first: int, last: int, limit: int) -> Sequence[OutboxEvent]:
+        """Up to `limit` of the merchant's events still kept, from sequence `first` to `last`, in order."""
+        rows = await self._database.rows(_EVENTS, merchant_id=merchant_id, first=first, last=last, limit=limit)
+        return [outbox_event_of(row) for row in rows]

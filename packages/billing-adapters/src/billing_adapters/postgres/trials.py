@@ -1,0 +1,115 @@
+"""Trials, and the claim of each platform account on its one."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import any_, bindparam, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
+from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.tables import is_active, trial_claims, trials
+from billing_adapters.postgres.wire import Wire
+from billing_core.domain.trials import Trial
+from billing_core.errors import StorageConflict
+
+_FIXED = {"merchant_id", "trial_id", "platform", "platform_account_id", "started_at"}
+_GIVEN = given(TRIAL_COLUMNS)
+_LIMIT = bindparam("limit", type_=trials.c.version.type)
+
+LATEST: Final = Statement(
+    select(*TRIAL_COLUMNS)
+    .where(trials.c.merchant_id == bindparam("merchant_id"))
+    .order_by(trials.c.started_at.desc(), trials.c.trial_id.desc())
+    .limit(literal_column("1"))
+)
+_CLAIM: Final = Statement(
+    insert(trial_claims)
+    .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})
+    .on_conflict_do_nothing()
+)
+_LOCK_RUNNING: Final = Statement(
+    select(*TRIAL_COLUMNS)
+    .where(trials.c.merchant_id == any_(bindparam("merchant_ids", type_=ARRAY(trials.c.merchant_id.type))))
+    .where(is_active(trials))
+    .order_by(trials.c.merchant_id, trials.c.trial_id)
+    .with_for_update()
+)
+# Skipping what others hold is also what keeps these two out of deadlocks: they never wait.
+_LOCK_DUE: Final = Statement(
+    select(*TRIAL_COLUMNS)
+    .where(is_active(trials), trials.c.ends_at <= bindparam("now"))
+    .order_by(trials.c.ends_at, trials.c.trial_id)
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True)
+)
+_LOCK_TO_REMIND: Final = Statement(
+    select(*TRIAL_COLUMNS)
+    .where(is_active(trials), trials.c.reminded_at.is_(None), trials.c.ends_at < bindparam("ending_before"))
+    .order_by(trials.c.ends_at, trials.c.trial_id)
+    .limit(_LIMIT)
+    .with_for_update(skip_locked=True)
+)
+_ADD: Final = Statement(
+    insert(trials).from_select(
+        [column.name for column in TRIAL_COLUMNS],
+        select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.trial_id),
+    )
+)
+_SAVE: Final = Statement(
+    update(trials)
+    .values({column.name: _GIVEN.c[column.name] for column in TRIAL_COLUMNS if column.name not in _FIXED})
+    .where(trials.c.merchant_id == _GIVEN.c.merchant_id, trials.c.trial_id == _GIVEN.c.trial_id)
+    .where(trials.c.version < _GIVEN.c.version)
+)
+
+
+class PostgresTrials:
+    """Trials inside one transaction."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def latest(self, merchant_id: str) -> Trial | None:
+        """The merchant's newest trial, refused ones included."""
+        row = await self._wire.row(LATEST, merchant_id=merchant_id)
+        return None if row is None else trial_of(row)
+
+    async def claim(self, trial: Trial) -> bool:
+        """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for."""
+        claimed = await self._wire.run(
+            _CLAIM,
+            platform=trial.platform,
+            platform_account_id=trial.platform_account_id,
+            merchant_id=trial.merchant_id,
+            trial_id=trial.trial_id,
+        )
+        return claimed == 1
+
+    async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
+        """The active trial of each merchant that has one, by merchant id, held."""
+        rows = await self._wire.rows(_LOCK_RUNNING, merchant_ids=list(merchant_ids))
+        return {row["merchant_id"]: trial_of(row) for row in rows}
+
+    async def lock_due(self, now: datetime, limit: int) -> Sequence[Trial]:
+        """Up to `limit` active trials whose end has come, soonest first, held; those others hold are left out."""
+        return [trial_of(row) for row in await self._wire.rows(_LOCK_DUE, now=now, limit=limit)]
+
+    async def lock_to_remind(self, ending_before: datetime, limit: int) -> Sequence[Trial]:
+        """Up to `limit` active trials that end before the moment and were not reminded, held."""
+        rows = await self._wire.rows(_LOCK_TO_REMIND, ending_before=ending_before, limit=limit)
+        return [trial_of(row) for row in rows]
+
+    async def add(self, new: Sequence[Trial]) -> None:
+        """This will store new trials. Raises StorageConflict where a merchant would have two active ones."""
+        if new:
+            await self._wire.run(_ADD, **arrays(TRIAL_COLUMNS, [trial_values(trial) for trial in new]))
+
+    async def save(self, changed: Sequence[Trial]) -> None:
+        """This will store changed trials. Raises StorageConflict where one was changed since it was loaded."""
+        if not changed:
+            return
+        rows = [trial_values(trial) for trial in changed]
+        if await self._wire.run(_SAVE, **arrays(TRIAL_COLUMNS, rows)) != len(changed):
+            raise StorageConflict("a trial was changed by another transaction since it was loaded")

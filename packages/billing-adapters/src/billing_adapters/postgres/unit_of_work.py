@@ -1,0 +1,49 @@
+"""One transaction over every store."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.inbox import PostgresInbox
+from billing_adapters.postgres.journal import PostgresJournal
+from billing_adapters.postgres.keys import PostgresKeyRecords
+from billing_adapters.postgres.merchants import PostgresMerchants
+from billing_adapters.postgres.parked import PostgresParkedMessages
+from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.trials import PostgresTrials
+from billing_adapters.postgres.wire import Transaction
+from billing_core.ports.storage import UnitOfWork
+
+
+class PostgresUnitOfWork:
+    """One transaction. What was not committed when it closes never happened."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.merchants = PostgresMerchants(transaction)
+        self.trials = PostgresTrials(transaction)
+        self.purchases = PostgresPurchases(transaction)
+        self.journal = PostgresJournal(transaction)
+        self.inbox = PostgresInbox(transaction)
+        self.keys = PostgresKeyRecords(transaction)
+        self.parked = PostgresParkedMessages(transaction)
+
+    async def commit(self) -> None:
+        """This will make everything done so far last, at once and together."""
+        await self._transaction.commit()
+
+
+class PostgresUnits:
+    """Opens transactions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`."""
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[UnitOfWork]:
+        async with self._database.transaction() as transaction:
+            yield PostgresUnitOfWork(transaction)

@@ -1,0 +1,82 @@
+"""The wire: one asyncpg connection that runs compiled statements and speaks of failures in billing's own words."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+from billing_adapters.postgres.refusals import translated
+from billing_adapters.postgres.statements import Statement
+from billing_core.errors import StorageConflict
+
+BEGIN_TIMEOUT_S: Final = 0.9
+COMMAND_TIMEOUT_S: Final = 5.0
+
+# What asyncpg returns, as far as it is used: values by column name.
+Record: TypeAlias = Mapping[str, Any]
+
+
+class Wire:
+    """One connection, running compiled statements, each within `timeout_s` seconds."""
+
+    __slots__ = ("_connection", "_timeout_s")
+
+    def __init__(self, connection: Any, timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+        self._connection, self._timeout_s = connection, timeout_s
+
+    async def rows(self, statement: Statement, **values: object) -> list[Record]:
+        """This will run the statement and return every row."""
+        arguments = statement.arguments(values)
+        with translated:
+            rows: list[Record] = await self._connection.fetch(statement.text, *arguments, timeout=self._timeout_s)
+        return rows
+
+    async def row(self, statement: Statement, **values: object) -> Record | None:
+        """This will run the statement and return the first row, or None."""
+        arguments = statement.arguments(values)
+        with translated:
+            row: Record | None = await self._connection.fetchrow(statement.text, *arguments, timeout=self._timeout_s)
+        return row
+
+    async def run(self, statement: Statement, **values: object) -> int:
+        """This will run the statement and say how many rows it touched."""
+        arguments = statement.arguments(values)
+        with translated:
+            status: str = await self._connection.execute(statement.text, *arguments, timeout=self._timeout_s)
+        return int(status.rsplit(" ", 1)[-1])
+
+    async def command(self, text: str, *, timeout_s: float | None = None) -> str:
+        """This will run a command of the session's own (begin, commit, set) and return what was done."""
+        with translated:
+            done: str = await self._connection.execute(text, timeout=timeout_s)
+        return done
+
+
+class Transaction(Wire):
+    """A wire inside a transaction; what is not committed when its block ends never happened."""
+
+    __slots__ = ("_over",)
+
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self._over = False
+
+    async def begin(self) -> None:
+        """This will open the transaction. A server that hangs is noticed here."""
+        await self.command("begin isolation level read committed", timeout_s=BEGIN_TIMEOUT_S)
+
+    async def commit(self) -> None:
+        """This will make everything last.
+
+        Raises StorageConflict where a statement failed before: then nothing lasts. Raises StorageUnavailable where
+        the answer was lost: then it may or may not have lasted, and the unique keys make trying again safe.
+        """
+        if self._over:
+            raise RuntimeError("the transaction is over")
+        self._over = True
+        if await self.command("commit") != "COMMIT":  # PostgreSQL undoes a failed transaction without an error
+            raise StorageConflict("the transaction failed before, so nothing of it was kept")
+
+    async def roll_back(self) -> None:
+        """This will undo everything, unless it is over."""
+        if not self._over:
+            self._over = True
+            await self.command("rollback")

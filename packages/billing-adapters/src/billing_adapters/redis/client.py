@@ -1,0 +1,57 @@
+"""A client that gives up fast: nothing waits for Redis longer than for asking the database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from billing_adapters.settings import InvalidConfiguration
+
+TIMEOUT_S = 0.25
+# A handful carries thousands of answers a second; more would only have to be opened, all at once, after an outage.
+MAX_CONNECTIONS = 10
+# Whatever the client raises when Redis is away, slow, full or wrong.
+REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
+
+
+@asynccontextmanager
+async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Redis]:
+    """This will give a client that connects when first used, so that it opens also when Redis is away. Connecting,
+    each command and waiting for a free connection may take `timeout_s` seconds each.
+
+    Raises InvalidConfiguration for a URL that can never work.
+    """
+    try:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=timeout_s,
+            socket_timeout=timeout_s,
+            socket_connect_timeout=timeout_s,
+            # By default a command is tried for some six seconds.
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+            # Asks every server on connecting for notices that stretch the time-outs above.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+    except ValueError as wrong:
+        raise InvalidConfiguration(f"BILLING_REDIS_URL: {wrong}") from None
+    client = Redis.from_pool(pool)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def is_up(client: Redis) -> bool:
+    """Whether Redis answers now."""
+    try:
+        await client.ping()
+    except REDIS_FAILURES:  # that is the answer
+        return False
+    return True

@@ -1,0 +1,40 @@
+"""The connections of one process: opened in order, closed in reverse, even when half of them were open."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.postgres.database import Database, open_database
+from billing_adapters.redis.client import open_redis
+from billing_adapters.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the adapters of one process share."""
+
+    database: Database
+    redis: Redis
+    nats: NatsConnection
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, *, app: str) -> AsyncIterator[Resources]:
+    """This will open Postgres, Redis and NATS under the name `billing-{app}`.
+
+    None of them need be there: each connects when it can, and what needs it says so until then.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(
+                settings.database_url.get_secret_value(),
+                pool_size=settings.database_pool_size,
+                application_name=f"billing-{app}",
+            )
+        )
+        redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
+        nats = await stack.enter_async_context(open_nats(settings.nats_url.get_secret_value(), name=f"billing-{app}"))
+        yield Resources(database=database, redis=redis, nats=nats)

@@ -1,0 +1,188 @@
+"""The configuration: environment variables with the prefix `BILLING_`, checked once at start.
+
+In development `.env` is read too. Any value may come from a file instead: `BILLING_JWT_SECRET_FILE=/run/secrets/jwt`.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from billing_core.domain.packs import Catalog, default_catalog
+from billing_core.domain.return_urls import ReturnUrlPolicy
+from billing_core.errors import BillingError, InvalidCatalog
+
+PREFIX = "BILLING_"
+DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105 - refused in production
+SHORTEST_SECRET_BYTES = 32
+KNOWN_PLATFORMS = ("shopify", "stripe", "sandbox")
+
+_Csv = Annotated[tuple[str, ...], NoDecode]
+
+
+class InvalidConfiguration(BillingError):
+    """The configuration cannot be used; the message names each variable and the remedy."""
+
+    code = "INVALID_CONFIGURATION"
+
+
+class Settings(BaseSettings):
+    """Every setting of the three apps. Field `x` is the variable `BILLING_X`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    env: Literal["development", "production"] = Field("development", description="development or production")
+    host: str = Field("127.0.0.1", description="Address the HTTP app listens on")
+    port: int = Field(8016, ge=0, le=65535, description="Port the HTTP app listens on")
+    public_url: str | None = Field(None, description="How browsers reach the HTTP app; default http://HOST:PORT")
+    docs: bool = Field(False, description="Serve /openapi.json and /docs")
+    development_page: bool = Field(False, description="Serve the development page at /")
+    metrics_auth: Literal["token", "off"] = Field("token", description="Whether /metrics needs a token")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics; 0 is off")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
+
+    database_url: SecretStr = Field(
+        SecretStr("postgresql://billing:billing@127.0.0.1:5432/billing"), description="PostgreSQL 18 or later"
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections each process keeps at most")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey")
+    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream")
+    nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
+
+    platforms: _Csv = Field(("sandbox",), description="Comma list of shopify, stripe, sandbox")
+    catalog: Path | None = Field(None, description="TOML file with packs and trial terms; default: built in")
+    return_url_hosts: _Csv = Field((), description="Comma list of hosts merchants may return to; empty: any https host")
+
+    jwt_secret: SecretStr | None = Field(None, description="Secret of HS256 tokens, at least 32 bytes")
+    jwt_public_key: SecretStr | None = Field(
+        None, description="PEM public key (text, or a file's path) of RS256, ES256 or EdDSA tokens"
+    )
+    jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its keys (https)")
+    jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
+    jwt_audience: str = Field("billing", description="Required aud of tokens")
+
+    shopify_api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$", description="Admin API version")
+    shopify_base_url: str | None = Field(None, description="Replaces https://{shop domain}; for tests and proxies")
+    shopify_access_token: SecretStr | None = Field(None, description="One shop's static token")
+    shopify_token_url: str | None = Field(None, description="Where to ask for a shop's short-lived token")
+    shopify_client_secret: SecretStr | None = Field(None, description="Verifies Shopify's webhooks")
+    stripe_secret_key: SecretStr | None = Field(None, description="Stripe's secret API key")
+    stripe_base_url: str | None = Field(None, description="Replaces https://api.stripe.com; for tests")
+    stripe_webhook_secret: SecretStr | None = Field(None, description="Verifies Stripe's webhooks")
+    otel_endpoint: str | None = Field(None, description="OpenTelemetry collector; unset is off")
+
+    @field_validator("platforms", "return_url_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("platforms")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or (unknown := set(value) - set(KNOWN_PLATFORMS)):
+            raise ValueError(f"is a comma list of {', '.join(KNOWN_PLATFORMS)}; not {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("jwt_public_key")
+    @classmethod
+    def _read_pem(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or "-----BEGIN" in value.get_secret_value():
+            return value
+        try:
+            return SecretStr(Path(value.get_secret_value()).read_text("ascii"))
+        except (OSError, UnicodeDecodeError) as wrong:
+            raise ValueError("is neither PEM text nor the path of a readable PEM file") from wrong
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then files named by `…_FILE`, then the environment, then `.env`."""
+        return init_settings, _FileSource(settings_cls), env_settings, dotenv_settings
+
+    @property
+    def base_url(self) -> str:
+        """How browsers reach the HTTP app, without a slash at the end."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def return_url_policy(self) -> ReturnUrlPolicy:
+        """Where merchants may be sent back to."""
+        return ReturnUrlPolicy(hosts=frozenset(self.return_url_hosts), allow_loopback_http=self.env == "development")
+
+    def signing_secret(self) -> str | None:
+        """The HS256 secret in force: the configured one, else in development, without other keys, the sample one."""
+        if self.jwt_secret is not None:
+            return self.jwt_secret.get_secret_value()
+        asymmetric = self.jwt_public_key or self.jwt_jwks_url
+        return DEVELOPMENT_SECRET if self.env == "development" and not asymmetric else None
+
+    def load_catalog(self) -> Catalog:
+        """The catalogue in force. Raises InvalidCatalog, naming the file."""
+        if self.catalog is None:
+            return default_catalog()
+        try:
+            return Catalog.from_document(tomllib.loads(self.catalog.read_text("utf-8")))
+        except (OSError, tomllib.TOMLDecodeError, InvalidCatalog) as wrong:
+            raise InvalidCatalog(f"BILLING_CATALOG={self.catalog}: {wrong}") from wrong
+
+    def production_faults(self) -> tuple[str, ...]:
+        """What forbids running this configuration in production; empty in development."""
+        if self.env != "production":
+            return ()
+        faults = []
+        keys = [self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url]
+        if not any(keys):
+            faults.append("set BILLING_JWT_SECRET, BILLING_JWT_PUBLIC_KEY or BILLING_JWT_JWKS_URL")
+        secret = self.jwt_secret.get_secret_value() if self.jwt_secret is not None else None
+        if secret is not None and len(secret.encode()) < SHORTEST_SECRET_BYTES:
+            faults.append(f"BILLING_JWT_SECRET must have at least {SHORTEST_SECRET_BYTES} bytes (RFC 7518 §3.2)")
+        if secret == DEVELOPMENT_SECRET:
+            faults.append("BILLING_JWT_SECRET is the development sample; make one with `openssl rand -base64 48`")
+        if "sandbox" in self.platforms:
+            faults.append("take sandbox out of BILLING_PLATFORMS: it gives credits for no money")
+        if "billing:billing@" in self.database_url.get_secret_value():
+            faults.append("BILLING_DATABASE_URL has the sample password")
+        return tuple(faults)
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """This will read the configuration. Raises InvalidConfiguration, naming every variable to mend."""
+    production = os.environ.get(f"{PREFIX}ENV") == "production"
+    try:
+        settings = Settings(_env_file=None if production else ".env", **overrides)
+    except ValidationError as wrong:
+        lines = [f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in wrong.errors()]
+        raise InvalidConfiguration("\n".join(lines)) from None
+    if faults := settings.production_faults():
+        raise InvalidConfiguration("refusing to start in production:\n" + "\n".join(f"- {each}" for each in faults))
+    return settings
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """Values from files named by `BILLING_…_FILE`, without the newline editors leave at the end."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = f"{PREFIX}{field_name.upper()}_FILE"
+        path = os.environ.get(variable)
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text("utf-8").rstrip("\r\n"), field_name, False
+        except OSError as wrong:
+            raise InvalidConfiguration(f"{variable}={path}: {wrong.strerror}") from wrong
+
+    def __call__(self) -> dict[str, Any]:
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}

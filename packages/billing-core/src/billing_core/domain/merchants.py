@@ -1,0 +1,48 @@
+"""Who buys: a merchant on one platform, as another service announced it."""
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from billing_core.errors import MerchantConflict
+
+MERCHANT_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+PLATFORM_ACCOUNT_ID = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merchant:
+    """A merchant; `platform_account_id` is the shop, which outlives reinstalls under new merchant ids."""
+
+    merchant_id: str
+    platform: str
+    platform_account_id: str
+    platform_domain: str | None = None
+    currency: str | None = None
+    registered_at: datetime
+
+    def __post_init__(self) -> None:
+        if not MERCHANT_ID.fullmatch(self.merchant_id):
+            raise ValueError("merchant_id must be 1-128 characters of A-Z a-z 0-9 . _ : -")
+        if not PLATFORM_ACCOUNT_ID.fullmatch(self.platform_account_id):
+            raise ValueError("platform_account_id must be 1-255 visible ASCII characters")
+
+    def is_same_shop(self, other: "Merchant") -> bool:
+        """Whether both are one account of one platform."""
+        return (other.platform, other.platform_account_id) == (self.platform, self.platform_account_id)
+
+    def announced_again(self, other: "Merchant") -> "Merchant":
+        """This will take over what may change (domain, currency).
+
+        Raises MerchantConflict where platform or account differ: they decide who has had a trial, so a second
+        announcement must not move them.
+        """
+        if not self.is_same_shop(other):
+            raise MerchantConflict(
+                f"merchant {self.merchant_id} is already registered on {self.platform} with another account"
+            )
+        return replace(
+            self,
+            platform_domain=other.platform_domain or self.platform_domain,
+            currency=other.currency or self.currency,
+        )

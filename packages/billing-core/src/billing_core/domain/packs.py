@@ -1,0 +1,154 @@
+"""What can be bought: credit packs, their prices, and the terms of a trial."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal
+
+from billing_core.domain.money import Money
+from billing_core.errors import FieldError, InvalidCatalog, InvalidPack, InvalidRequest
+
+MAX_CREDITS = 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditPack:
+    """A pack for sale: `credits` plus `bonus_credits` for one of `prices` (one a currency)."""
+
+    code: str
+    credits: int
+    bonus_credits: int = 0
+    prices: tuple[Money, ...]
+
+    def __post_init__(self) -> None:
+        counts = _is_count(self.credits, 1, MAX_CREDITS) and _is_count(self.bonus_credits, 0, MAX_CREDITS)
+        if type(self.code) is not str or not self.code or not counts:
+            raise ValueError(f"pack {self.code!r} needs a code, credits from 1 and bonus_credits from 0")
+        currencies = [price.currency for price in self.prices]
+        if not currencies or len(set(currencies)) != len(currencies):
+            raise ValueError(f"pack {self.code!r} needs at least one price, and one a currency")
+
+    def price_in(self, currency: str) -> Money | None:
+        """The price in that currency, or None where the pack has none."""
+        return next((price for price in self.prices if price.currency == currency), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A pack as it stood when a purchase was made: the snapshot no later catalogue changes."""
+
+    pack: str
+    catalog_version: str
+    credits: int
+    bonus_credits: int
+    price: Money
+
+    @property
+    def total_credits(self) -> int:
+        """Paid and bonus credits together."""
+        return self.credits + self.bonus_credits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTerms:
+    """How long a trial runs, what it gives, and whether a purchase ends it ("convert") or not ("keep")."""
+
+    duration_days: int = 14
+    credits: int = 500
+    on_purchase: Literal["keep", "convert"] = "keep"
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.duration_days, 1, 3650) or not _is_count(self.credits, 1, MAX_CREDITS):
+            raise ValueError("a trial needs duration_days from 1 to 3650 and credits from 1")
+        if self.on_purchase not in ("keep", "convert"):
+            raise ValueError('trial on_purchase is "keep" or "convert"')
+
+    @property
+    def duration(self) -> timedelta:
+        """The length of a trial."""
+        return timedelta(days=self.duration_days)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """Everything for sale under one version name."""
+
+    version: str
+    packs: tuple[CreditPack, ...]
+    trial: TrialTerms = field(default_factory=TrialTerms)
+    default_currency: str = "USD"
+    max_open_purchases: int = 5
+
+    def __post_init__(self) -> None:
+        codes = [pack.code for pack in self.packs]
+        if not self.version or not codes or len(set(codes)) != len(codes):
+            raise ValueError("a catalogue needs a version and packs with distinct codes")
+        if not _is_count(self.max_open_purchases, 1, 100):
+            raise ValueError("max_open_purchases is from 1 to 100")
+        for pack in self.packs:
+            if pack.price_in(self.default_currency) is None:
+                raise ValueError(f"pack {pack.code!r} needs a price in {self.default_currency}")
+
+    def offer(self, pack_code: str, *, wanted_currency: str | None, home_currency: str | None) -> Offer:
+        """This will snapshot a pack in the wanted currency, else the merchant's own, else the default one.
+
+        Raises InvalidPack where there is no such pack, InvalidRequest where it has no price in a wanted currency.
+        """
+        pack = next((pack for pack in self.packs if pack.code == pack_code), None)
+        if pack is None:
+            raise InvalidPack(pack_code, tuple(pack.code for pack in self.packs))
+        if wanted_currency is not None and pack.price_in(wanted_currency) is None:
+            known = ", ".join(price.currency for price in pack.prices)
+            raise InvalidRequest(FieldError(pointer="/currency", detail=f"this pack is sold in: {known}"))
+        currencies = (wanted_currency, home_currency, self.default_currency)  # every pack has a price in the last
+        prices = [price for each in currencies if each is not None and (price := pack.price_in(each)) is not None]
+        return Offer(
+            pack=pack.code,
+            catalog_version=self.version,
+            credits=pack.credits,
+            bonus_credits=pack.bonus_credits,
+            price=prices[0],
+        )
+
+    def offers(self, *, home_currency: str | None) -> tuple[Offer, ...]:
+        """Every pack as this merchant would be offered it."""
+        return tuple(self.offer(pack.code, wanted_currency=None, home_currency=home_currency) for pack in self.packs)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Catalog":
+        """This will read the catalogue file's parsed TOML. Raises InvalidCatalog, naming what to mend."""
+        try:
+            return cls(
+                version=str(document["version"]),
+                packs=tuple(_pack(entry) for entry in document["packs"]),
+                trial=TrialTerms(**document.get("trial", {})),
+                **{name: document[name] for name in ("default_currency", "max_open_purchases") if name in document},
+            )
+        except KeyError as missing:
+            raise InvalidCatalog(f"the catalogue lacks {missing}") from missing
+        except (TypeError, ValueError, AttributeError) as wrong:
+            raise InvalidCatalog(f"the catalogue is wrong: {wrong}") from wrong
+
+
+def _is_count(value: object, low: int, high: int) -> bool:
+    """Whether the value is an integer (TOML also has 1.5 and true) within the bounds."""
+    return type(value) is int and low <= value <= high
+
+
+def _pack(entry: dict[str, Any]) -> CreditPack:
+    return CreditPack(
+        code=entry["code"],
+        credits=entry["credits"],
+        bonus_credits=entry.get("bonus_credits", 0),
+        prices=tuple(Money.of(amount, currency) for currency, amount in entry["prices"].items()),
+    )
+
+
+def default_catalog() -> Catalog:
+    """The packs Billing sells where no catalogue file replaces them (contract §4)."""
+    return Catalog(
+        version="default-1",
+        packs=tuple(
+            CreditPack(code=code, credits=credits_, prices=(Money(amount_minor=cents, currency="USD"),))
+            for code, credits_, cents in (("small", 100, 999), ("medium", 500, 3999), ("large", 1000, 6999))
+        ),
+    )

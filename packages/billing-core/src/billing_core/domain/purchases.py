@@ -1,0 +1,382 @@
+"""The life of a purchase: `created → pending → completed`, and what comes after (contract §5).
+
+Three sentences hold it together. Verified payment overrides every unpaid end, and nothing unpaid ever overwrites
+payment. After payment the status is a function of how much was refunded and how a dispute stands. Credits taken back
+follow the cumulative refund, never the single notice.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Literal
+from uuid import UUID
+
+from billing_core.domain.events import (
+    Change,
+    CreditsPurchased,
+    CreditsRestored,
+    CreditsReversed,
+    Fact,
+    Origin,
+    Price,
+    PurchaseCancelled,
+    PurchaseCreated,
+    PurchaseDeclined,
+    PurchaseExpired,
+    PurchaseFailed,
+    PurchaseNeedsReview,
+)
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.money import Money
+from billing_core.domain.packs import Offer
+
+
+class PurchaseStatus(StrEnum):
+    """Where a purchase is in its life."""
+
+    CREATED = "created"
+    PENDING = "pending"
+    COMPLETED = "completed"
+    DECLINED = "declined"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+
+
+OPEN = frozenset({PurchaseStatus.CREATED, PurchaseStatus.PENDING})
+UNPAID_ENDS = frozenset(
+    {PurchaseStatus.DECLINED, PurchaseStatus.FAILED, PurchaseStatus.EXPIRED, PurchaseStatus.CANCELLED}
+)
+PAID = frozenset(PurchaseStatus) - OPEN - UNPAID_ENDS
+ARCHIVED_AFTER = timedelta(days=90)
+
+
+class PaymentStatus(StrEnum):
+    """What a platform says of a payment, in our words."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"  # confirmed by the merchant, money under way (delayed methods): open, never expired
+    PAID = "paid"
+    DECLINED = "declined"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+class DisputeStatus(StrEnum):
+    """How a dispute about a payment stands."""
+
+    NONE = "none"
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentReport:
+    """What the platform answered when asked about one payment at `observed_at`.
+
+    `price` and `platform_account_id` are None where the platform does not say; a payment without them cannot be
+    matched and will need review. `refunded_minor` is cumulative.
+    """
+
+    platform_reference: str
+    status: PaymentStatus
+    observed_at: datetime
+    price: Money | None = None
+    platform_account_id: str | None = None
+    test: bool = False
+    refunded_minor: int = 0
+    dispute: DisputeStatus = DisputeStatus.NONE
+
+    def __post_init__(self) -> None:
+        if self.refunded_minor < 0:
+            raise ValueError("refunded_minor is cumulative and never negative")
+
+
+_UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
+    PaymentStatus.DECLINED: (PurchaseStatus.DECLINED, PurchaseDeclined),
+    PaymentStatus.FAILED: (PurchaseStatus.FAILED, PurchaseFailed),
+    PaymentStatus.EXPIRED: (PurchaseStatus.EXPIRED, PurchaseExpired),
+    PaymentStatus.CANCELLED: (PurchaseStatus.CANCELLED, PurchaseCancelled),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """A credit pack a merchant chose, with the offer as it stood. `version` counts its changes."""
+
+    purchase_id: UUID
+    merchant_id: str
+    platform: str
+    platform_account_id: str
+    offer: Offer
+    return_url: str
+    status: PurchaseStatus
+    created_at: datetime
+    expires_at: datetime
+    test: bool = False
+    platform_reference: str | None = None
+    checkout_url: str | None = None
+    late: bool = False
+    review_reason: str | None = None
+    refunded_minor: int = 0
+    dispute: DisputeStatus = DisputeStatus.NONE
+    credits_reversed: int = 0
+    completed_at: datetime | None = None
+    ended_at: datetime | None = None
+    observed_at: datetime | None = None
+    check_at: datetime | None = None
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if self.is_paid != (self.completed_at is not None):
+            raise ValueError("exactly the paid purchases have a completed_at")
+        if not 0 <= self.credits_reversed <= self.offer.total_credits:
+            raise ValueError("credits_reversed stays between 0 and what was bought")
+        if (self.status in OPEN) != (self.check_at is not None):
+            raise ValueError("exactly the open purchases are looked after by the reconciler")
+
+    # --- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def short_reference(self) -> str:
+        """The reference people see on an invoice, unique for each purchase: `CP-` and 20 characters of its id."""
+        return f"CP-{self.purchase_id.hex[12:].upper()}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether payment may still come without being late."""
+        return self.status in OPEN
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether payment has been verified, whatever came after."""
+        return self.status in PAID
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether a person must look."""
+        return self.review_reason is not None
+
+    def is_usable(self, now: datetime) -> bool:
+        """Whether the merchant can still pay it in time."""
+        return self.is_open and now < self.expires_at
+
+    # --- what happens to it ----------------------------------------------------------------------------------------
+
+    def checkout_made(self, reference: str, url: str, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will take the platform's checkout, the first one only: one URL is ever handed out."""
+        if self.status is not PurchaseStatus.CREATED:
+            return PurchaseDecision(self)
+        values: dict[str, Any] = {
+            "status": PurchaseStatus.PENDING,
+            "platform_reference": reference,
+            "checkout_url": url,
+        }
+        return self._changed("pending", now, by, None, **values)
+
+    def fail(self, reason: str, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will end a purchase that has no checkout because the platform refused one, or never made it."""
+        if self.status is not PurchaseStatus.CREATED:
+            return PurchaseDecision(self)
+        return self._unpaid_end(PaymentStatus.FAILED, reason, now, by)
+
+    def expire(self, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will end an open purchase past its deadline. The caller has asked the platform first."""
+        if not self.is_open or now < self.expires_at:
+            return PurchaseDecision(self)
+        return self._unpaid_end(PaymentStatus.EXPIRED, "not paid in time", now, by)
+
+    def checked(self, now: datetime) -> "Purchase":
+        """This will put the reconciler's next look as far off as the purchase is old, from 1 minute to 6 hours."""
+        age = now - self.created_at
+        return replace(self, check_at=now + min(max(age, timedelta(minutes=1)), timedelta(hours=6)))
+
+    def settle(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will bring the purchase to what the platform says of its payment.
+
+        The same report again changes nothing; an older one never undoes a newer one, but payment it proves counts.
+        One about another payment moves nothing; where that is paid too, a person must look.
+        """
+        same_payment = self.platform_reference in (None, report.platform_reference)
+        if report.status is not PaymentStatus.PAID:
+            if not same_payment or not self.is_open or report.status not in _UNPAID_END:
+                return PurchaseDecision(self)
+            return self._unpaid_end(report.status, None, now, by)
+        if self.is_paid and same_payment:
+            return self._follow_refunds(report, now, by)
+        if mismatch := self._mismatch(report):
+            return self._review(mismatch, now, by)
+        completed = self._complete(report, now, by)
+        followed = completed.purchase._follow_refunds(report, now, by)  # noqa: SLF001 - another value of this class
+        return PurchaseDecision(followed.purchase, completed.changes + followed.changes)
+
+    # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _mismatch(self, report: PaymentReport) -> str | None:
+        """Why the payment is not the one that was offered (contract §5 rule 2), or None where it is."""
+        if report.price != self.offer.price:
+            return f"the platform reports {report.price or 'no amount'}, the offer was {self.offer.price}"
+        if report.platform_account_id != self.platform_account_id:
+            return "the platform reports a payment by another account"
+        if self.platform_reference not in (None, report.platform_reference):
+            return "the platform reports another payment than the one this purchase was given"
+        return None
+
+    def _review(self, reason: str, now: datetime, by: Origin) -> "PurchaseDecision":
+        if self.review_reason == reason:
+            return PurchaseDecision(self)
+        fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
+        return self._changed("needs_review", now, by, fact, reason=reason, review_reason=reason)
+
+    def _complete(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+        late = self.status in UNPAID_ENDS
+        fact = CreditsPurchased(
+            **self._identity(),
+            pack=self.offer.pack,
+            credits=self.offer.credits,
+            bonus_credits=self.offer.bonus_credits,
+            price=Price.of(self.offer.price),
+            test=report.test,
+            late=late,
+            completed_at=now,
+        )
+        return self._changed(
+            "completed",
+            now,
+            by,
+            fact,
+            status=PurchaseStatus.COMPLETED,
+            platform_reference=report.platform_reference,
+            test=report.test,
+            late=late,
+            review_reason=None,
+            completed_at=now,
+            ended_at=now,
+            check_at=None,
+        )
+
+    def _follow_refunds(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+        if self.observed_at is not None and report.observed_at < self.observed_at:
+            return PurchaseDecision(self)
+        seen = replace(self, observed_at=report.observed_at)
+        refunded = min(report.refunded_minor, self.offer.price.amount_minor)
+        if (refunded, report.dispute) == (self.refunded_minor, self.dispute):
+            return PurchaseDecision(seen)
+        target = _credits_to_reverse(self.offer, refunded, report.dispute)
+        why: Literal["refund", "dispute"] = "dispute" if report.dispute is not self.dispute else "refund"
+        values: dict[str, Any] = {
+            "status": _paid_status(self.offer.price.amount_minor, refunded, report.dispute),
+            "refunded_minor": refunded,
+            "dispute": report.dispute,
+            "credits_reversed": target,
+            "ended_at": now,
+        }
+        return seen._changed(why, now, by, self._credits_fact(target, why, refunded), **values)  # noqa: SLF001
+
+    def _credits_fact(self, target: int, why: Literal["refund", "dispute"], refunded: int) -> Fact | None:
+        delta = target - self.credits_reversed
+        if delta == 0:
+            return None
+        kind = CreditsReversed if delta > 0 else CreditsRestored
+        return kind(**self._identity(), credits=abs(delta), reason=why, refunded_minor=refunded)
+
+    def _unpaid_end(self, end: PaymentStatus, reason: str | None, now: datetime, by: Origin) -> "PurchaseDecision":
+        status, kind = _UNPAID_END[end]
+        fact = kind(**self._identity(), pack=self.offer.pack, reason=reason)
+        return self._changed(status, now, by, fact, reason=reason, status=status, ended_at=now, check_at=None)
+
+    def _identity(self) -> dict[str, Any]:
+        return {"merchant_id": self.merchant_id, "platform": self.platform, "purchase_id": self.purchase_id}
+
+    def _changed(
+        self,
+        what: str,
+        now: datetime,
+        by: Origin,
+        fact: Fact | None,
+        *,
+        reason: str | None = None,
+        **values: Any,
+    ) -> "PurchaseDecision":
+        after = replace(self, version=self.version + 1, **values)
+        change = Change(
+            merchant_id=self.merchant_id,
+            subject="purchase",
+            subject_id=self.purchase_id,
+            number=after.version,
+            what=what,
+            status_before=self.status if self.version else None,
+            status_after=after.status,
+            at=now,
+            by=by,
+            reason=reason or by.reason,
+            fact=fact,
+        )
+        return PurchaseDecision(after, (change,))
+
+
+@dataclass(frozen=True, slots=True)
+class PurchaseDecision:
+    """A purchase as it is after a decision, and the changes that made it so (none: nothing to announce)."""
+
+    purchase: Purchase
+    changes: tuple[Change, ...] = ()
+
+
+def create_purchase(
+    purchase_id: UUID,
+    merchant: Merchant,
+    offer: Offer,
+    *,
+    return_url: str,
+    lifetime: timedelta,
+    test: bool,
+    now: datetime,
+    by: Origin,
+) -> PurchaseDecision:
+    """This will note what a merchant wants to buy, with everything the platform will be told frozen."""
+    draft = Purchase(
+        purchase_id=purchase_id,
+        merchant_id=merchant.merchant_id,
+        platform=merchant.platform,
+        platform_account_id=merchant.platform_account_id,
+        offer=offer,
+        return_url=return_url,
+        status=PurchaseStatus.CREATED,
+        test=test,
+        created_at=now,
+        expires_at=now + lifetime,
+        check_at=now + timedelta(minutes=1),
+    )
+    fact = PurchaseCreated(
+        **draft._identity(),  # noqa: SLF001 - the same module's own value
+        pack=offer.pack,
+        credits=offer.credits,
+        bonus_credits=offer.bonus_credits,
+        price=Price.of(offer.price),
+        expires_at=draft.expires_at,
+    )
+    return draft._changed("created", now, by, fact)  # noqa: SLF001
+
+
+def _credits_to_reverse(offer: Offer, refunded_minor: int, dispute: DisputeStatus) -> int:
+    """`ceil(total_credits × refunded / paid)` in integers (contract §5 rule 5); all of them while a dispute is open
+    or when it is lost (rule 6)."""
+    if dispute in (DisputeStatus.OPEN, DisputeStatus.LOST):
+        return offer.total_credits
+    if refunded_minor == 0:
+        return 0
+    return -(-offer.total_credits * refunded_minor // offer.price.amount_minor)
+
+
+def _paid_status(paid_minor: int, refunded_minor: int, dispute: DisputeStatus) -> PurchaseStatus:
+    if dispute is DisputeStatus.OPEN:
+        return PurchaseStatus.DISPUTED
+    if dispute is DisputeStatus.LOST or (refunded_minor == paid_minor and paid_minor > 0):
+        return PurchaseStatus.REFUNDED
+    return PurchaseStatus.PARTIALLY_REFUNDED if refunded_minor else PurchaseStatus.COMPLETED

@@ -1,0 +1,217 @@
+"""Every refusal of Billing, as one tree.
+
+Each error has a stable `code` (what programs branch on) and says in its message what to do next. Data stands in
+attributes. Nothing here knows HTTP: the apps translate.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class BillingError(Exception):
+    """The root of everything Billing raises on purpose."""
+
+    code: ClassVar[str] = "BILLING_ERROR"
+
+
+# --- the caller's request ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """One thing wrong with a request: `pointer` is a JSON Pointer (RFC 6901) to it."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidRequest(BillingError):
+    """The request has fields that are missing, unknown, or of the wrong type or range."""
+
+    code = "INVALID_REQUEST"
+
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.pointer or '/'}: {error.detail}" for error in errors))
+        self.errors = errors
+
+
+class InvalidPack(BillingError):
+    """The catalogue sells no such pack."""
+
+    code = "INVALID_PACK"
+
+    def __init__(self, pack: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"There is no such credit pack. Choose one of: {', '.join(known)}.")
+        self.pack, self.known = pack, known
+
+
+class InvalidPlatform(BillingError):
+    """No such payment platform is configured."""
+
+    code = "INVALID_PLATFORM"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        super().__init__(f"Send X-Platform exactly once, with one of: {', '.join(known)}.")
+        self.known = known
+
+
+class PlatformMismatch(BillingError):
+    """The caller names another platform than the merchant is on."""
+
+    code = "PLATFORM_MISMATCH"
+
+    def __init__(self) -> None:
+        super().__init__("X-Platform, the token's platform and the merchant's platform must be the same.")
+
+
+class MerchantNotFound(BillingError):
+    """Billing has not heard of this merchant."""
+
+    code = "MERCHANT_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("Billing does not know this merchant yet; it is announced by evt.merchant.created.")
+
+
+class PurchaseNotFound(BillingError):
+    """This merchant has no such purchase (nor does it tell whether another one has)."""
+
+    code = "PURCHASE_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such purchase.")
+
+
+class TrialAlreadyUsed(BillingError):
+    """The platform account has had its one trial."""
+
+    code = "TRIAL_ALREADY_USED"
+
+    def __init__(self) -> None:
+        super().__init__("This shop has already had its trial; a trial is given once per platform account.")
+
+
+class TooManyOpenPurchases(BillingError):
+    """The merchant has as many unpaid purchases open as is allowed."""
+
+    code = "TOO_MANY_OPEN_PURCHASES"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"At most {limit} purchases may be open at once. Pay or let one expire first.")
+        self.limit = limit
+
+
+class IdempotencyKeyReused(BillingError):
+    """The same idempotency key came with another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request. Make a new key for a new request.")
+
+
+class IdempotencyKeyInUse(BillingError):
+    """The first request under this idempotency key is still running. `retry_after_s` is in seconds."""
+
+    code = "IDEMPOTENCY_KEY_IN_USE"
+
+    def __init__(self, *, retry_after_s: int) -> None:
+        super().__init__("The first request with this Idempotency-Key is still running. Ask again shortly.")
+        self.retry_after_s = retry_after_s
+
+
+# --- the payment platform ------------------------------------------------------------------------------------------
+
+
+class PlatformError(BillingError):
+    """A payment platform did not do what was asked. `retryable` says whether asking again may help."""
+
+    code = "PLATFORM_ERROR"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, platform: str, detail: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{platform}: {detail}")
+        self.platform, self.detail, self.retry_after_s = platform, detail, retry_after_s
+
+
+class PlatformUnavailable(PlatformError):
+    """No answer, or a failure of the platform's own: the effect is unknown."""
+
+    retryable = True
+
+
+class PlatformThrottled(PlatformError):
+    """The platform asks to be asked later."""
+
+    retryable = True
+
+
+class PlatformConflict(PlatformError):
+    """The platform is still at work on the same request."""
+
+    retryable = True
+
+
+class PlatformProtocolError(PlatformError):
+    """The platform answered something its contract does not allow, or our request broke it."""
+
+
+class PlatformAuthError(PlatformError):
+    """The platform does not accept our credentials for this account."""
+
+
+class PlatformRejected(PlatformError):
+    """The platform understood and refused for good; no checkout exists."""
+
+
+# --- storage, messages and configuration ---------------------------------------------------------------------------
+
+
+class StorageUnavailable(BillingError):
+    """The database is away; nothing was decided. Ask again after `retry_after_s` seconds."""
+
+    code = "SERVICE_UNAVAILABLE"
+
+    def __init__(self, detail: str = "The database cannot be reached right now.", *, retry_after_s: int = 2) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class StorageConflict(StorageUnavailable):
+    """Another transaction got in the way; this one was undone whole and may be tried again at once."""
+
+
+class ReferenceAlreadyClaimed(BillingError):
+    """A platform reference belongs to another purchase already."""
+
+    code = "REFERENCE_ALREADY_CLAIMED"
+
+
+class PublishingUnavailable(BillingError):
+    """The broker did not confirm the events; they stay in the outbox and will be published later."""
+
+    code = "PUBLISHING_UNAVAILABLE"
+
+
+class MalformedMessage(BillingError):
+    """A message from another service cannot be understood; it will be parked."""
+
+    code = "MALFORMED_MESSAGE"
+
+
+class MerchantConflict(BillingError):
+    """A merchant was announced again with another platform or platform account."""
+
+    code = "MERCHANT_CONFLICT"
+
+
+class ParkedMessageNotFound(BillingError):
+    """There is no parked message of that id."""
+
+    code = "PARKED_MESSAGE_NOT_FOUND"
+
+
+class InvalidCatalog(BillingError):
+    """The catalogue file breaks a rule; the message names the entry and the remedy."""
+
+    code = "INVALID_CATALOG"

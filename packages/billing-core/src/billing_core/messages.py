@@ -1,0 +1,213 @@
+"""The wire: CloudEvents 1.0 (structured JSON) out, CloudEvents or bare data in.
+
+Other services read `Event` and the fact models to parse and validate what Billing publishes; `schemas()` gives the
+JSON Schema of each.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from billing_core.domain.events import FACTS, Change, Fact, Timestamp
+from billing_core.domain.merchants import MERCHANT_ID, PLATFORM_ACCOUNT_ID
+from billing_core.errors import MalformedMessage
+
+SOURCE = "billing-service"
+CONTENT_TYPE = "application/cloudevents+json"
+MERCHANT_CREATED = "evt.merchant.created"
+PURCHASE_UPDATED = "evt.webhook.app.purchase_updated"
+
+_CORRELATION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_CURRENCY = re.compile(r"[A-Za-z]{3}")
+_DOMAIN = re.compile(r"[A-Za-z0-9.\-]{1,253}")
+_MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,255}")
+
+F = TypeVar("F", bound=Fact)
+
+
+class Event(BaseModel, Generic[F]):
+    """A CloudEvents 1.0 envelope around one fact. `sequence` counts a merchant's events from 1 without gaps."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID
+    source: str = SOURCE
+    type: str
+    subject: str = Field(description="The merchant id.")
+    time: Timestamp
+    datacontenttype: Literal["application/json"] = "application/json"
+    correlationid: str
+    traceparent: str | None = None
+    sequence: int = Field(ge=1)
+    data: F
+
+
+def encode_event(change: Change, sequence: int) -> bytes:
+    """The message that announces a change, as it is stored in the outbox and published, byte for byte."""
+    if change.fact is None:
+        raise ValueError(f"{change.what} of {change.subject} announces nothing")
+    event = Event[Fact].model_construct(
+        specversion="1.0",
+        id=change.event_id,
+        source=SOURCE,
+        type=change.fact.type,
+        subject=change.merchant_id,
+        time=change.at,
+        datacontenttype="application/json",
+        correlationid=change.by.correlation_id,
+        traceparent=change.by.traceparent,
+        sequence=sequence,
+        data=change.fact,
+    )
+    without = {"traceparent"} if change.by.traceparent is None else None
+    return event.model_dump_json(exclude=without, serialize_as_any=True).encode()
+
+
+def decode_event(body: bytes) -> "Event[Fact]":
+    """This will read one of our own events, with its fact as the model of its type. Raises MalformedMessage."""
+    document = _json_object(body)
+    kind = next((fact for fact in FACTS if fact.type == document.get("type")), None)
+    if kind is None:
+        raise MalformedMessage(f"{document.get('type')!r} is no event of Billing")
+    try:
+        return Event[kind].model_validate(document)  # type: ignore[valid-type]
+    except ValidationError as wrong:
+        raise MalformedMessage(_first_error(wrong)) from wrong
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of each event Billing publishes, by its type."""
+    return {fact.type: _event_schema(fact) for fact in FACTS}
+
+
+def _event_schema(fact: type[Fact]) -> dict[str, Any]:
+    schema = Event[fact].model_json_schema(mode="serialization")  # type: ignore[valid-type]
+    schema["title"] = fact.type
+    schema["description"] = fact.__doc__
+    schema["properties"]["type"] = {"const": fact.type}
+    schema["properties"]["traceparent"] = {"type": "string"}
+    schema["required"] = [name for name in schema["properties"] if name != "traceparent"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+# --- what other services tell us -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InboundMessage:
+    """A message as it arrived: `attempt` counts its deliveries from 1."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str]
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What is the same for every message: an id to know it again by, its data, and how to trace it."""
+
+    message_id: str
+    data: Mapping[str, Any]
+    correlation_id: str
+    traceparent: str | None
+
+
+def open_envelope(message: InboundMessage) -> Envelope:
+    """This will read a CloudEvent, or a bare data object (whose id is its `Nats-Msg-Id`, else a hash of the body).
+
+    Raises MalformedMessage where the body is neither.
+    """
+    document = _json_object(message.body)
+    if "specversion" not in document:
+        bare_id = message.headers.get("Nats-Msg-Id", "")
+        if not _MESSAGE_ID.fullmatch(bare_id):
+            bare_id = message_digest(message.body)
+        return Envelope(message_id=bare_id, data=document, **_tracing(message.headers, {}, bare_id))
+    message_id, data = document.get("id"), document.get("data")
+    if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
+        raise MalformedMessage("the CloudEvent's id must be 1-255 visible ASCII characters")
+    if not isinstance(data, dict):
+        raise MalformedMessage("the CloudEvent's data must be a JSON object")
+    return Envelope(message_id=message_id, data=data, **_tracing(message.headers, document, message_id))
+
+
+def message_digest(body: bytes) -> str:
+    """The id of a message that brings none: the SHA-256 of its body."""
+    return "sha256:" + hashlib.sha256(body).hexdigest()
+
+
+def _tracing(headers: Mapping[str, str], document: Mapping[str, Any], message_id: str) -> dict[str, Any]:
+    correlation = document.get("correlationid", headers.get("X-Correlation-Id"))
+    traceparent = document.get("traceparent", headers.get("traceparent"))
+    if not isinstance(correlation, str) or not _CORRELATION_ID.fullmatch(correlation):
+        correlation = message_id if _CORRELATION_ID.fullmatch(message_id) else message_digest(message_id.encode())
+    well_formed = isinstance(traceparent, str) and _TRACEPARENT.fullmatch(traceparent)
+    return {"correlation_id": correlation, "traceparent": traceparent if well_formed else None}
+
+
+class _Inbound(BaseModel):
+    # Unknown fields are ignored: announcing services may grow. Types are strict: 7 is no merchant id.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class MerchantCreated(_Inbound):
+    """`evt.merchant.created`. `platform_domain` and `currency` are advice and count only where well formed."""
+
+    merchant_id: str = Field(pattern=f"^{MERCHANT_ID.pattern}$")
+    platform: str = Field(max_length=64)
+    platform_account_id: str | None = Field(default=None, pattern=f"^{PLATFORM_ACCOUNT_ID.pattern}$")
+    platform_domain: str | None = None
+    currency: str | None = None
+
+    @field_validator("platform_domain", mode="before")
+    @classmethod
+    def _only_a_domain(cls, value: object) -> str | None:
+        return value if isinstance(value, str) and _DOMAIN.fullmatch(value) else None
+
+    @field_validator("currency", mode="before")
+    @classmethod
+    def _only_a_currency(cls, value: object) -> str | None:
+        return value.upper() if isinstance(value, str) and _CURRENCY.fullmatch(value) else None
+
+
+class PurchaseUpdated(_Inbound):
+    """`evt.webhook.app.purchase_updated`: a platform's own notice, as the webhook service received it."""
+
+    platform: str = Field(max_length=64)
+    payload: dict[str, Any]
+    topic: str | None = None
+
+
+M = TypeVar("M", MerchantCreated, PurchaseUpdated)
+
+
+def read_data(model: type[M], data: Mapping[str, Any]) -> M:
+    """This will read a message's data. Raises MalformedMessage, naming the first field that is wrong."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as wrong:
+        raise MalformedMessage(_first_error(wrong)) from wrong
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError as wrong:
+        raise MalformedMessage("the body is not JSON") from wrong
+    if not isinstance(document, dict):
+        raise MalformedMessage("the body is not a JSON object")
+    return document
+
+
+def _first_error(wrong: ValidationError) -> str:
+    error = wrong.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'/'.join(str(part) for part in error['loc']) or 'data'}: {error['msg']}"

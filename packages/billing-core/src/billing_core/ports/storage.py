@@ -1,0 +1,350 @@
+"""Where Billing's truth is kept. Adapters never decide; every "once" is a unique constraint behind these promises.
+
+Locks are taken in one order everywhere, so nothing deadlocks: purchases, then trials, then merchants, each sorted.
+Any method may raise StorageUnavailable (nothing was decided) or StorageConflict (the transaction was undone).
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from billing_core.domain.events import Change
+from billing_core.domain.idempotency import KeyRecord, RequestKey
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.trials import Trial
+from billing_core.ports.platforms import PlatformAccount
+from billing_core.ports.publishing import OutboxEvent
+
+
+class Merchants(Protocol):
+    """The merchants that were announced."""
+
+    async def lock(self, merchant_id: str) -> Merchant | None:
+        """The merchant, held until the transaction ends: what one merchant asks is done one after the other."""
+        ...
+
+    async def get_many(self, merchant_ids: Sequence[str]) -> Mapping[str, Merchant]:
+        """Those of the merchants that exist, by id; not held."""
+        ...
+
+    async def add(self, merchants: Sequence[Merchant]) -> Mapping[str, Merchant]:
+        """This will store those not known yet and return the ones that were known before, by id, held."""
+        ...
+
+    async def save(self, merchants: Sequence[Merchant]) -> None:
+        """This will store what changed of known merchants."""
+        ...
+
+
+class Trials(Protocol):
+    """Trials, and the claim of each platform account on its one."""
+
+    async def latest(self, merchant_id: str) -> Trial | None:
+        """The merchant's newest trial, refused ones included."""
+        ...
+
+    async def claim(self, trial: Trial) -> bool:
+        """This will claim the trial of the trial's platform account, for ever. False where it was claimed before;
+        of any number of claims at once exactly one is True."""
+        ...
+
+    async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
+        """The active trial of each merchant that has one, by merchant id, held."""
+        ...
+
+    async def lock_due(self, now: datetime, limit: int) -> Sequence[Trial]:
+        """Up to `limit` active trials whose end has come, soonest first, held; those others hold are left out."""
+        ...
+
+    async def lock_to_remind(self, ending_before: datetime, limit: int) -> Sequence[Trial]:
+        """Up to `limit` active trials that end before the moment and were not reminded, held."""
+        ...
+
+    async def add(self, trials: Sequence[Trial]) -> None:
+        """This will store new trials. Raises StorageConflict where a merchant would have two active ones."""
+        ...
+
+    async def save(self, trials: Sequence[Trial]) -> None:
+        """This will store changed trials. Raises StorageConflict where one was changed since it was loaded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose a platform reference is."""
+
+    merchant_id: str
+    purchase_id: UUID
+    account: PlatformAccount
+
+
+class Purchases(Protocol):
+    """Purchases, and the claim of each platform reference on its one. Archived ones come back when locked."""
+
+    async def get(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
+        """The merchant's purchase, archived or not; not held."""
+        ...
+
+    async def open_of(self, merchant_id: str) -> Sequence[Purchase]:
+        """The merchant's open purchases, newest first; not held (hold the merchant)."""
+        ...
+
+    async def lock(self, purchase_ids: Sequence[tuple[str, UUID]]) -> Mapping[UUID, Purchase]:
+        """Those of the (merchant id, purchase id) that exist, held; archived ones are brought back first."""
+        ...
+
+    async def owners(self, references: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Owner]:
+        """Whose each claimed (platform, platform reference) is; not held."""
+        ...
+
+    async def claim(self, purchase: Purchase) -> None:
+        """This will claim the purchase's platform reference for it, for ever; again for the same one is no change.
+        Raises ReferenceAlreadyClaimed where it is another purchase's."""
+        ...
+
+    async def add(self, purchases: Sequence[Purchase]) -> None:
+        """This will store new purchases."""
+        ...
+
+    async def save(self, purchases: Sequence[Purchase]) -> None:
+        """This will store changed purchases that are held."""
+        ...
+
+    async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
+        """Up to `limit` open purchases whose check time has come, longest due first; not held."""
+        ...
+
+    async def past_deadline(self, now: datetime, limit: int, after: UUID | None = None) -> Sequence[Purchase]:
+        """Up to `limit` open purchases with `expires_at <= now`, by id, those after `after`; not held."""
+        ...
+
+    async def archive(self, ended_before: datetime, limit: int) -> int:
+        """This will move up to `limit` purchases that ended before the moment and need no review out of the hot
+        table, and say how many."""
+        ...
+
+
+class Journal(Protocol):
+    """The history of every change, and the outbox of what is announced."""
+
+    async def record(self, changes: Sequence[Change]) -> None:
+        """This will append each change to its subject's history and, where it announces a fact, put the encoded
+        event into the outbox under the merchant's next sequence number, in the order given.
+
+        Raises StorageConflict where a subject already has a change of that number.
+        """
+        ...
+
+
+class Inbox(Protocol):
+    """Which messages were handled."""
+
+    async def seen(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """Those of the messages that were handled before."""
+        ...
+
+    async def record(self, source: str, message_ids: Sequence[str], at: datetime) -> frozenset[str]:
+        """This will note the messages as handled and return those that were not before. Of two transactions with
+        the same message the second waits for the first."""
+        ...
+
+
+class KeyRecords(Protocol):
+    """Idempotency keys and their answers."""
+
+    async def get(self, key: RequestKey) -> KeyRecord | None:
+        """What is remembered of the key (hold the merchant first)."""
+        ...
+
+    async def save(self, record: KeyRecord) -> None:
+        """This will store the record, new or changed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedMessage:
+    """A message that could not be handled, whole."""
+
+    parked_id: UUID
+    source: str
+    message_id: str
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reason: str
+    parked_at: datetime
+    replayed_at: datetime | None = None
+
+
+class ParkedMessages(Protocol):
+    """Messages that could not be handled."""
+
+    async def add(self, messages: Sequence[ParkedMessage]) -> None:
+        """This will park messages; one with the same source and message id that still waits is not parked twice."""
+        ...
+
+    async def get(self, parked_id: UUID) -> ParkedMessage | None:
+        """The parked message."""
+        ...
+
+    async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
+        """Up to `limit` parked messages, newest first; without those that were replayed, unless asked for."""
+        ...
+
+    async def mark_replayed(self, parked_id: UUID, at: datetime) -> None:
+        """This will note that the message was sent again."""
+        ...
+
+
+class UnitOfWork(Protocol):
+    """One transaction. What was not committed when it closes never happened."""
+
+    @property
+    def merchants(self) -> Merchants: ...
+    @property
+    def trials(self) -> Trials: ...
+    @property
+    def purchases(self) -> Purchases: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def keys(self) -> KeyRecords: ...
+    @property
+    def parked(self) -> ParkedMessages: ...
+
+    async def commit(self) -> None:
+        """This will make everything done so far last, at once and together."""
+        ...
+
+
+class OpenUnitOfWork(Protocol):
+    """Opens transactions."""
+
+    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`."""
+        ...
+
+
+class Outbox(Protocol):
+    """Recorded events on their way out; each call is a transaction of its own."""
+
+    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
+        """Up to `limit` events not marked published, each merchant's in sequence, with none before them left out."""
+        ...
+
+    async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
+        """This will note that the events are with the broker."""
+        ...
+
+
+class Housekeeping(Protocol):
+    """Forgetting what may be forgotten; each call is bounded and a transaction of its own."""
+
+    async def purge_keys(self, created_before: datetime, limit: int) -> int:
+        """This will forget idempotency keys older than the moment, and say how many."""
+        ...
+
+    async def purge_events(self, published_before: datetime, limit: int) -> int:
+        """This will forget outbox rows published before the moment, and say how many."""
+        ...
+
+    async def purge_inbox(self, received_before: datetime, limit: int) -> int:
+        """This will forget handled message ids older than the moment, and say how many."""
+        ...
+
+
+class Leadership(Protocol):
+    """Chooses one process among many for a task."""
+
+    def lead(self, task: str) -> AbstractAsyncContextManager[bool]:
+        """True for the one that may do the task until the block ends; False, at once, for the others. A leader that
+        dies is followed without waiting for a time-out."""
+        ...
+
+
+class JobRuns(Protocol):
+    """When each job last ran to its end."""
+
+    async def last_run(self, job: str) -> datetime | None:
+        """When the job last finished; None before its first run."""
+        ...
+
+    async def note_run(self, job: str, at: datetime) -> None:
+        """This will note that the job finished."""
+        ...
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseFilter:
+    """Which purchases to list, newest first, starting after the purchase id `after`."""
+
+    merchant_id: str
+    status: PurchaseStatus | None = None
+    archived: bool = False
+    after: UUID | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseTotals:
+    """All of a merchant's purchases in figures, archived ones included."""
+
+    counts: Mapping[PurchaseStatus, int]
+    credits_purchased: int
+    credits_reversed: int
+    last: Purchase | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """A change as it was recorded."""
+
+    number: int
+    at: datetime
+    what: str
+    status_before: str | None
+    status_after: str
+    actor: str
+    reason: str | None
+    correlation_id: str
+
+
+class BillingRecords(Protocol):
+    """The read side: what is committed, without locks. Every question names its merchant."""
+
+    async def merchant(self, merchant_id: str) -> Merchant | None:
+        """The merchant."""
+        ...
+
+    async def trial(self, merchant_id: str) -> Trial | None:
+        """The merchant's newest trial."""
+        ...
+
+    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
+        """Whether the platform account has had its trial."""
+        ...
+
+    async def purchase(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
+        """The merchant's purchase, archived or not."""
+        ...
+
+    async def purchases(self, wanted: PurchaseFilter) -> Sequence[Purchase]:
+        """Up to `limit` purchases, newest first; the live ones or the archived ones."""
+        ...
+
+    async def totals(self, merchant_id: str) -> PurchaseTotals:
+        """The merchant's purchases in figures."""
+        ...
+
+    async def history(self, merchant_id: str, subject_id: UUID) -> Sequence[HistoryEntry]:
+        """The changes of one of the merchant's trials or purchases, oldest first; empty where it has none."""
+        ...

@@ -1,0 +1,32 @@
+"""The whole storage contract: one suite for each part, over one `storage` fixture (empty at the start of a test)."""
+
+from billing_core.testing.contracts.housekeeping import HousekeepingContract
+from billing_core.testing.contracts.journal import JournalContract
+from billing_core.testing.contracts.merchants import MerchantsContract
+from billing_core.testing.contracts.messages import InboxContract, KeyRecordsContract, ParkedMessagesContract
+from billing_core.testing.contracts.outbox import JobRunsContract, LeadershipContract, OutboxContract
+from billing_core.testing.contracts.payment_claims import ArchiveContract, PaymentClaimsContract
+from billing_core.testing.contracts.purchases import PurchasesContract
+from billing_core.testing.contracts.records import BillingRecordsContract
+from billing_core.testing.contracts.transactions import TransactionsContract
+from billing_core.testing.contracts.trials import TrialsContract
+
+
+class StorageContract(
+    TransactionsContract,
+    MerchantsContract,
+    TrialsContract,
+    PurchasesContract,
+    PaymentClaimsContract,
+    ArchiveContract,
+    JournalContract,
+    InboxContract,
+    KeyRecordsContract,
+    ParkedMessagesContract,
+    OutboxContract,
+    HousekeepingContract,
+    LeadershipContract,
+    JobRunsContract,
+    BillingRecordsContract,
+):
+    """Every promise of `billing_core.ports.storage`. Give the fixture `storage` (see `BillingStorage`)."""

@@ -1,0 +1,94 @@
+"""What stands beside the units of work: the outbox, housekeeping, leadership and the jobs' last runs."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from billing_core.ports.publishing import OutboxEvent
+from billing_core.testing.memory.tables import Tables
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class InMemoryOutbox:
+    """Recorded events on their way out."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
+        """See `Outbox.unpublished`."""
+        return [row.event for row in self._tables.outbox.values() if row.published_at is None][:limit]
+
+    async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
+        """See `Outbox.mark_published`."""
+        marked = set(event_ids)
+        for key, row in self._tables.outbox.items():
+            if row.event.event_id in marked and row.published_at is None:
+                self._tables.outbox[key] = replace(row, published_at=at)
+
+
+class InMemoryHousekeeping:
+    """Forgets what may be forgotten."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def purge_keys(self, created_before: datetime, limit: int) -> int:
+        """See `Housekeeping.purge_keys`."""
+        ages = {key: record.created_at for key, record in self._tables.keys.items()}
+        return _forget(self._tables.keys, ages, created_before, limit)
+
+    async def purge_events(self, published_before: datetime, limit: int) -> int:
+        """See `Housekeeping.purge_events`."""
+        ages = {key: row.published_at for key, row in self._tables.outbox.items()}
+        return _forget(self._tables.outbox, ages, published_before, limit)
+
+    async def purge_inbox(self, received_before: datetime, limit: int) -> int:
+        """See `Housekeeping.purge_inbox`."""
+        return _forget(self._tables.inbox, dict(self._tables.inbox), received_before, limit)
+
+
+class InMemoryLeadership:
+    """Chooses one leader for each task."""
+
+    def __init__(self) -> None:
+        self._led: set[str] = set()
+
+    @asynccontextmanager
+    async def lead(self, task: str) -> AsyncIterator[bool]:
+        """See `Leadership.lead`."""
+        if task in self._led:
+            yield False
+            return
+        self._led.add(task)
+        try:
+            yield True
+        finally:
+            self._led.remove(task)
+
+
+class InMemoryJobRuns:
+    """When each job last ran."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def last_run(self, job: str) -> datetime | None:
+        """See `JobRuns.last_run`."""
+        return self._tables.runs.get(job)
+
+    async def note_run(self, job: str, at: datetime) -> None:
+        """See `JobRuns.note_run`."""
+        self._tables.runs[job] = at
+
+
+def _forget(table: dict[K, V], ages: Mapping[K, datetime | None], before: datetime, limit: int) -> int:
+    old = [key for key, age in ages.items() if age is not None and age < before][:limit]
+    for key in old:
+        del table[key]
+    return len(old)

@@ -1,0 +1,68 @@
+"""Billing's truth, in memory: the same promises as the database, for tests and simulations."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from billing_core.testing.memory.journal import (
+    InMemoryInbox,
+    InMemoryJournal,
+    InMemoryKeyRecords,
+    InMemoryParkedMessages,
+)
+from billing_core.testing.memory.locks import RowLocks
+from billing_core.testing.memory.merchants import InMemoryMerchants
+from billing_core.testing.memory.outbox import (
+    InMemoryHousekeeping,
+    InMemoryJobRuns,
+    InMemoryLeadership,
+    InMemoryOutbox,
+)
+from billing_core.testing.memory.purchases import InMemoryPurchases
+from billing_core.testing.memory.records import InMemoryRecords
+from billing_core.testing.memory.tables import Tables
+from billing_core.testing.memory.transaction import Transaction
+from billing_core.testing.memory.trials import InMemoryTrials
+
+
+class InMemoryStorage:
+    """Every storage port over one set of tables; several transactions may be open at once in one event loop.
+
+    A transaction sees what others committed (read committed) under its own changes, holds rows until it ends, and
+    leaves nothing behind unless it commits. `tables` is what is committed, for tests to look at.
+    """
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+        self.outbox = InMemoryOutbox(self.tables)
+        self.housekeeping = InMemoryHousekeeping(self.tables)
+        self.leadership = InMemoryLeadership()
+        self.runs = InMemoryJobRuns(self.tables)
+        self.records = InMemoryRecords(self.tables)
+        self._locks = RowLocks()
+
+    @asynccontextmanager
+    async def units(self) -> "AsyncIterator[InMemoryUnitOfWork]":
+        """See `OpenUnitOfWork`."""
+        transaction = Transaction(self.tables, self._locks)
+        try:
+            yield InMemoryUnitOfWork(transaction)
+        finally:
+            transaction.close()
+
+
+class InMemoryUnitOfWork:
+    """One transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.merchants = InMemoryMerchants(transaction)
+        self.trials = InMemoryTrials(transaction)
+        self.purchases = InMemoryPurchases(transaction)
+        self.journal = InMemoryJournal(transaction)
+        self.inbox = InMemoryInbox(transaction)
+        self.keys = InMemoryKeyRecords(transaction)
+        self.parked = InMemoryParkedMessages(transaction)
+
+    async def commit(self) -> None:
+        """See `UnitOfWork.commit`."""
+        self._transaction.commit()

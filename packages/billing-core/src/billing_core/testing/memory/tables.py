@@ -1,0 +1,109 @@
+"""Tables in memory: what is committed, and what one transaction would change."""
+
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from billing_core.domain.events import Change
+from billing_core.domain.idempotency import KeyRecord, RequestKey
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.purchases import Purchase
+from billing_core.domain.trials import Trial
+from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.storage import ParkedMessage
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxRow:
+    """An event and when the broker had it."""
+
+    event: OutboxEvent
+    published_at: datetime | None = None
+
+
+class Staged(Generic[K, V]):
+    """One transaction's view of a table: the committed rows as they are now, under its own changes."""
+
+    def __init__(self, committed: dict[K, V]) -> None:
+        self._committed = committed
+        self._put: dict[K, V] = {}
+        self._removed: set[K] = set()
+
+    def get(self, key: K) -> V | None:
+        """The row as this transaction sees it."""
+        if key in self._put:
+            return self._put[key]
+        return None if key in self._removed else self._committed.get(key)
+
+    def put(self, key: K, row: V) -> None:
+        """This will store the row when the transaction commits."""
+        self._removed.discard(key)
+        self._put[key] = row
+
+    def remove(self, key: K) -> None:
+        """This will remove the row when the transaction commits."""
+        self._put.pop(key, None)
+        self._removed.add(key)
+
+    def rows(self) -> Iterator[V]:
+        """Every row as this transaction sees it, the committed ones first."""
+        for key, row in list(self._committed.items()):
+            if key not in self._removed:
+                yield self._put.get(key, row)
+        for key, row in list(self._put.items()):
+            if key not in self._committed:
+                yield row
+
+    def apply(self) -> None:
+        """This will make the changes last."""
+        for key in self._removed:
+            self._committed.pop(key, None)
+        self._committed.update(self._put)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tables:
+    """Everything that is committed, by the keys that are unique."""
+
+    merchants: dict[str, Merchant] = field(default_factory=dict)
+    sequences: dict[str, int] = field(default_factory=dict)
+    trials: dict[UUID, Trial] = field(default_factory=dict)
+    trial_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    purchases: dict[UUID, Purchase] = field(default_factory=dict)
+    archive: dict[UUID, Purchase] = field(default_factory=dict)
+    payment_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    changes: dict[tuple[UUID, int], Change] = field(default_factory=dict)
+    outbox: dict[tuple[str, int], OutboxRow] = field(default_factory=dict)
+    inbox: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    keys: dict[RequestKey, KeyRecord] = field(default_factory=dict)
+    parked: dict[UUID, ParkedMessage] = field(default_factory=dict)
+    runs: dict[str, datetime] = field(default_factory=dict)
+
+
+class StagedTables:
+    """One transaction's view of every table."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.merchants = Staged(tables.merchants)
+        self.sequences = Staged(tables.sequences)
+        self.trials = Staged(tables.trials)
+        self.trial_claims = Staged(tables.trial_claims)
+        self.purchases = Staged(tables.purchases)
+        self.archive = Staged(tables.archive)
+        self.payment_claims = Staged(tables.payment_claims)
+        self.changes = Staged(tables.changes)
+        self.outbox = Staged(tables.outbox)
+        self.inbox = Staged(tables.inbox)
+        self.keys = Staged(tables.keys)
+        self.parked = Staged(tables.parked)
+
+    def apply(self) -> None:
+        """This will make every table's changes last, together: nothing is awaited in between."""
+        staged: Mapping[str, Staged[Hashable, object]] = vars(self)
+        for table in staged.values():
+            table.apply()

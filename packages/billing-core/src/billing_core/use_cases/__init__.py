@@ -1,0 +1,1 @@
+"""The acts of Billing, one file each: load many, decide purely, save many, commit."""

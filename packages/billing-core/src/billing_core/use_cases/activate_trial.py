@@ -1,0 +1,64 @@
+"""Start a merchant's trial."""
+
+from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
+from billing_core.domain.packs import Catalog
+from billing_core.domain.trials import TrialStatus, refuse_trial, start_trial
+from billing_core.errors import TrialAlreadyUsed
+from billing_core.ports.clock import Clock, NewId
+from billing_core.ports.idempotency import ReplayCache
+from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+from billing_core.use_cases.answers import Answered, remember, replay
+from billing_core.use_cases.caller import Caller
+from billing_core.views import TrialView
+
+ROUTE = "POST /api/billing/trials"
+_FINGERPRINT = fingerprint({"route": ROUTE})
+
+
+class ActivateTrial:
+    """Starts the one trial of the caller's platform account."""
+
+    def __init__(
+        self, *, units: OpenUnitOfWork, replays: ReplayCache, catalog: Catalog, clock: Clock, new_id: NewId
+    ) -> None:
+        self._units, self._replays, self._terms = units, replays, catalog.trial
+        self._clock, self._new_id = clock, new_id
+
+    async def __call__(self, caller: Caller, idempotency_key: str) -> Answered:
+        """This will start the trial, or give the first answer again.
+
+        Raises MerchantNotFound, PlatformMismatch, IdempotencyKeyReused, IdempotencyKeyInUse, and TrialAlreadyUsed
+        where the platform account has had its trial, under whichever merchant id.
+        """
+        key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key=idempotency_key)
+        if replayed := await replay(self._replays, key, _FINGERPRINT):
+            return replayed
+        async with self._units() as uow:
+            answered = await self._activate(uow, caller, key)
+            await uow.commit()
+        if answered is None:
+            raise TrialAlreadyUsed
+        return await remember(self._replays, key, _FINGERPRINT, answered)
+
+    async def _activate(self, uow: UnitOfWork, caller: Caller, key: RequestKey) -> Answered | None:
+        merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
+        now = self._clock.now()
+        if (record := await uow.keys.get(key)) and (answer := record.admit(_FINGERPRINT, now)):
+            return Answered(answer=answer, replayed=True)
+        latest = await uow.trials.latest(caller.merchant_id)
+        if latest is not None and latest.status is not TrialStatus.REFUSED:
+            return None
+
+        started = start_trial(self._new_id(), merchant, self._terms, now, caller.origin)
+        if not await uow.trials.claim(started.trial):
+            if latest is None:  # the refusal is told once
+                refused = refuse_trial(started.trial.trial_id, merchant, self._terms, now, caller.origin)
+                await uow.trials.add([refused.trial])
+                await uow.journal.record(refused.changes)
+            return None
+        answer = Answer(outcome="created", document=TrialView.of(started.trial, now).model_dump_json().encode())
+        await uow.trials.add([started.trial])
+        await uow.journal.record(started.changes)
+        record = KeyRecord(key=key, fingerprint=_FINGERPRINT, created_at=now)
+        await uow.keys.save(record.answered(answer))
+        return Answered(answer=answer, replayed=False)

@@ -1,0 +1,208 @@
+"""Buy a credit pack: a purchase and one page where it can be paid.
+
+The platform call stands between two transactions. The first commits `created`, with everything the call will send,
+frozen; the second takes the checkout the platform made. A crash in between is finished by the retry of the same key,
+by the next request for the same pack, or by the reconciler, and only one checkout URL is ever handed out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.packs import Catalog, Offer
+from billing_core.domain.purchases import Purchase, create_purchase
+from billing_core.domain.return_urls import ReturnUrlPolicy
+from billing_core.errors import PlatformError, PlatformRejected, PurchaseNotFound, TooManyOpenPurchases
+from billing_core.ports.clock import Clock, NewId
+from billing_core.ports.idempotency import ReplayCache
+from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
+from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+from billing_core.use_cases.answers import Answered, remember, replay
+from billing_core.use_cases.caller import Caller
+from billing_core.views import PurchaseView
+
+ROUTE = "POST /api/billing/purchases"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurchaseRequest:
+    """What the merchant wants: a pack's code, where to return to, and a currency where not the usual one."""
+
+    pack: str
+    return_url: str
+    currency: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """What makes it the same request again."""
+        fields = {"pack": self.pack, "return_url": self.return_url, "currency": self.currency}
+        return fingerprint({"route": ROUTE, **fields})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """One attempt under a key: the purchase it works on, and the answer where there is one already."""
+
+    record: KeyRecord
+    purchase: Purchase
+    account: PlatformAccount
+    outcome: str
+
+
+class CreatePurchase:
+    """Opens a purchase and its checkout."""
+
+    def __init__(
+        self,
+        *,
+        units: OpenUnitOfWork,
+        replays: ReplayCache,
+        platforms: Mapping[str, PaymentPlatform],
+        catalog: Catalog,
+        return_urls: ReturnUrlPolicy,
+        clock: Clock,
+        new_id: NewId,
+    ) -> None:
+        self._units, self._replays, self._platforms = units, replays, platforms
+        self._catalog, self._return_urls = catalog, return_urls
+        self._clock, self._new_id = clock, new_id
+
+    async def __call__(self, caller: Caller, idempotency_key: str, request: PurchaseRequest) -> Answered:
+        """This will open a purchase (outcome `created`), or give the open one of the same pack (`reused`), or the
+        first answer again.
+
+        Raises InvalidRequest, InvalidPack, MerchantNotFound, PlatformMismatch, TooManyOpenPurchases,
+        IdempotencyKeyReused, IdempotencyKeyInUse, and a PlatformError where the platform made no checkout; then
+        nothing is remembered as the answer, and a retry resumes the same purchase.
+        """
+        self._return_urls.check(request.return_url)
+        key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key=idempotency_key)
+        if replayed := await replay(self._replays, key, request.fingerprint):
+            return replayed
+        async with self._units() as uow:
+            opened = await self._open(uow, caller, key, request)
+            await uow.commit()
+        if isinstance(opened, _Attempt):
+            checkout = await self._make_checkout(opened, caller)
+            opened = await self._hand_out(opened, checkout, caller)
+        return await remember(self._replays, key, request.fingerprint, opened)
+
+    # --- before the platform is called -----------------------------------------------------------------------------
+
+    async def _open(
+        self, uow: UnitOfWork, caller: Caller, key: RequestKey, request: PurchaseRequest
+    ) -> Answered | _Attempt:
+        merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
+        now = self._clock.now()
+        record = await uow.keys.get(key)
+        if record is None:
+            record = KeyRecord(key=key, fingerprint=request.fingerprint, created_at=now)
+        elif answer := record.admit(request.fingerprint, now):
+            return Answered(answer=answer, replayed=True)
+        purchase, outcome = await self._purchase_of(uow, record, merchant, request, caller, now)
+        if purchase.checkout_url is not None or not purchase.is_open:
+            return await _answer(uow, record, purchase, outcome, now)
+        record = record.locked(now, purchase.purchase_id)
+        await uow.keys.save(record)
+        account = _account(merchant)
+        return _Attempt(record=record, purchase=purchase, account=account, outcome=outcome)
+
+    async def _purchase_of(
+        self,
+        uow: UnitOfWork,
+        record: KeyRecord,
+        merchant: Merchant,
+        request: PurchaseRequest,
+        caller: Caller,
+        now: datetime,
+    ) -> tuple[Purchase, str]:
+        if record.purchase_id is not None:
+            resumed = await uow.purchases.get(caller.merchant_id, record.purchase_id)
+            if resumed is None:
+                raise PurchaseNotFound
+            return resumed, "created"
+        offer = self._catalog.offer(request.pack, wanted_currency=request.currency, home_currency=merchant.currency)
+        usable = [each for each in await uow.purchases.open_of(caller.merchant_id) if each.is_usable(now)]
+        if already := next((each for each in usable if _same_offer(each.offer, offer)), None):
+            return already, "reused"
+        if len(usable) >= self._catalog.max_open_purchases:
+            raise TooManyOpenPurchases(self._catalog.max_open_purchases)
+        platform = self._platforms[merchant.platform]
+        created = create_purchase(
+            self._new_id(),
+            merchant,
+            offer,
+            return_url=request.return_url,
+            lifetime=platform.checkout_lifetime,
+            test=platform.test_mode,
+            now=now,
+            by=caller.origin,
+        )
+        await uow.purchases.add([created.purchase])
+        await uow.journal.record(created.changes)
+        return created.purchase, "created"
+
+    # --- the call, and after ---------------------------------------------------------------------------------------
+
+    async def _make_checkout(self, attempt: _Attempt, caller: Caller) -> Checkout:
+        platform = self._platforms[attempt.purchase.platform]
+        try:
+            return await platform.create_checkout(attempt.purchase, attempt.account)
+        except PlatformRejected as refusal:
+            await self._give_up(attempt, refusal, caller)
+            raise
+        except PlatformError:
+            async with self._units() as uow:
+                await uow.keys.save(attempt.record.released())
+                await uow.commit()
+            raise
+
+    async def _give_up(self, attempt: _Attempt, refusal: PlatformRejected, caller: Caller) -> None:
+        """The platform refused for good: the purchase failed, and the key is free for another try."""
+        purchase_id = attempt.purchase.purchase_id
+        async with self._units() as uow:
+            held = await uow.purchases.lock([(caller.merchant_id, purchase_id)])
+            failed = held[purchase_id].fail(refusal.code, self._clock.now(), caller.origin)
+            await uow.purchases.save([failed.purchase])
+            await uow.journal.record(failed.changes)
+            released = KeyRecord(
+                key=attempt.record.key,
+                fingerprint=attempt.record.fingerprint,
+                created_at=attempt.record.created_at,
+            )
+            await uow.keys.save(released)
+            await uow.commit()
+
+    async def _hand_out(self, attempt: _Attempt, checkout: Checkout, caller: Caller) -> Answered:
+        purchase_id = attempt.purchase.purchase_id
+        async with self._units() as uow:
+            held = await uow.purchases.lock([(caller.merchant_id, purchase_id)])
+            now = self._clock.now()
+            taken = held[purchase_id].checkout_made(checkout.platform_reference, checkout.url, now, caller.origin)
+            if taken.changes:
+                await uow.purchases.claim(taken.purchase)
+                await uow.purchases.save([taken.purchase])
+                await uow.journal.record(taken.changes)
+            answered = await _answer(uow, attempt.record, taken.purchase, attempt.outcome, now)
+            await uow.commit()
+        return answered
+
+
+async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcome: str, now: datetime) -> Answered:
+    document = PurchaseView.of(purchase, now).model_dump_json().encode()
+    answer = Answer(outcome=outcome, document=document)
+    await uow.keys.save(record.answered(answer))
+    return Answered(answer=answer, replayed=False)
+
+
+def _account(merchant: Merchant) -> PlatformAccount:
+    return PlatformAccount(platform_account_id=merchant.platform_account_id, platform_domain=merchant.platform_domain)
+
+
+def _same_offer(one: Offer, other: Offer) -> bool:
+    """Whether the merchant would get and pay the same, whatever the catalogue's version is called."""
+    return (one.pack, one.credits, one.bonus_credits, one.price) == (
+        other.pack, other.credits, other.bonus_credits, other.price
+    )  # fmt: skip

@@ -1,0 +1,133 @@
+"""What a merchant can see of its billing."""
+
+import base64
+import binascii
+from uuid import UUID
+
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.packs import Catalog
+from billing_core.domain.purchases import PurchaseStatus
+from billing_core.errors import FieldError, InvalidRequest, PurchaseNotFound
+from billing_core.ports.clock import Clock
+from billing_core.ports.storage import BillingRecords, HistoryEntry, PurchaseFilter
+from billing_core.use_cases.caller import Caller
+from billing_core.views import (
+    BillingView,
+    HistoryEntryView,
+    HistoryView,
+    MerchantView,
+    PacksView,
+    PackView,
+    PurchasePage,
+    PurchasesSummary,
+    PurchaseView,
+    TrialView,
+)
+
+_PURCHASE_CURSOR_CHARACTERS = 22
+
+
+class ReadBilling:
+    """Answers every question a merchant may ask, about itself alone."""
+
+    def __init__(self, *, records: BillingRecords, catalog: Catalog, clock: Clock) -> None:
+        self._records, self._catalog, self._clock = records, catalog, clock
+
+    async def overview(self, caller: Caller) -> BillingView:
+        """Everything at once. Raises MerchantNotFound, PlatformMismatch."""
+        merchant = caller.known(await self._records.merchant(caller.merchant_id))
+        totals = await self._records.totals(caller.merchant_id)
+        last = PurchaseView.of(totals.last, self._clock.now()) if totals.last else None
+        return BillingView(
+            merchant=MerchantView.of(merchant),
+            trial=await self._trial(merchant),
+            purchases=PurchasesSummary(
+                counts={status.value: totals.counts.get(status, 0) for status in PurchaseStatus},
+                credits_purchased=totals.credits_purchased,
+                credits_reversed=totals.credits_reversed,
+                last=last,
+            ),
+            packs=tuple(PackView.of(offer) for offer in self._catalog.offers(home_currency=merchant.currency)),
+        )
+
+    async def trial(self, caller: Caller) -> TrialView:
+        """The trial; `available` before the first. Raises MerchantNotFound, PlatformMismatch."""
+        return await self._trial(caller.known(await self._records.merchant(caller.merchant_id)))
+
+    async def packs(self, caller: Caller) -> PacksView:
+        """What this merchant can buy. Raises PlatformMismatch."""
+        return PacksView.of(self._catalog, await self._merchant_if_known(caller))
+
+    async def purchase(self, caller: Caller, purchase_id: UUID) -> PurchaseView:
+        """One purchase, archived or not. Raises PurchaseNotFound for unknown ids and other merchants' alike."""
+        await self._merchant_if_known(caller)
+        purchase = await self._records.purchase(caller.merchant_id, purchase_id)
+        if purchase is None:
+            raise PurchaseNotFound
+        return PurchaseView.of(purchase, self._clock.now())
+
+    async def purchases(
+        self, caller: Caller, *, status: PurchaseStatus | None, archived: bool, cursor: str | None, limit: int
+    ) -> PurchasePage:
+        """A page of 1-100 purchases, newest first. Raises InvalidRequest for a cursor that was not given out."""
+        await self._merchant_if_known(caller)
+        wanted = PurchaseFilter(
+            merchant_id=caller.merchant_id,
+            status=status,
+            archived=archived,
+            after=None if cursor is None else _read_cursor(cursor),
+            limit=limit + 1,
+        )
+        found = await self._records.purchases(wanted)
+        now, more = self._clock.now(), len(found) > limit
+        return PurchasePage(
+            data=tuple(PurchaseView.of(purchase, now) for purchase in found[:limit]),
+            next_cursor=_cursor(found[limit - 1].purchase_id) if more else None,
+        )
+
+    async def purchase_history(self, caller: Caller, purchase_id: UUID) -> HistoryView:
+        """Every change of a purchase, oldest first. Raises PurchaseNotFound."""
+        await self.purchase(caller, purchase_id)
+        entries = await self._records.history(caller.merchant_id, purchase_id)
+        return HistoryView(data=tuple(_entry(entry) for entry in entries))
+
+    async def _merchant_if_known(self, caller: Caller) -> Merchant | None:
+        merchant = await self._records.merchant(caller.merchant_id)
+        return None if merchant is None else caller.known(merchant)
+
+    async def _trial(self, merchant: Merchant) -> TrialView:
+        if trial := await self._records.trial(merchant.merchant_id):
+            return TrialView.of(trial, self._clock.now())
+        claimed = await self._records.trial_claimed(merchant.platform, merchant.platform_account_id)
+        return TrialView.before_the_first(merchant.merchant_id, self._catalog.trial, claimed=claimed)
+
+
+def _cursor(purchase_id: UUID) -> str:
+    return base64.urlsafe_b64encode(purchase_id.bytes).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> UUID:
+    """Purchase ids are UUIDv7 and sort by time, so the last id of a page is where the next one starts."""
+    try:
+        if len(cursor) != _PURCHASE_CURSOR_CHARACTERS:
+            raise ValueError("a cursor has 22 characters")
+        purchase_id = UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+        if _cursor(purchase_id) != cursor:
+            raise ValueError("not a cursor in its one spelling")
+    except (ValueError, binascii.Error) as wrong:
+        detail = "is no cursor of ours; send next_cursor of the page before as it was"
+        raise InvalidRequest(FieldError(pointer="/cursor", detail=detail)) from wrong
+    return purchase_id
+
+
+def _entry(entry: HistoryEntry) -> HistoryEntryView:
+    return HistoryEntryView(
+        number=entry.number,
+        at=entry.at,
+        what=entry.what,
+        status_before=entry.status_before,
+        status_after=entry.status_after,
+        actor=entry.actor,
+        reason=entry.reason,
+        correlation_id=entry.correlation_id,
+    )

@@ -1,0 +1,57 @@
+"""Every job, wired from its ports, in the order one tick runs them."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol
+
+from billing_core.domain.packs import Catalog
+from billing_core.ports.clock import Clock
+from billing_core.ports.platforms import PaymentPlatform
+from billing_core.ports.publishing import EventPublisher
+from billing_core.ports.storage import Housekeeping, Leadership, OpenUnitOfWork, Outbox
+from billing_core.use_cases.archive_purchases import ArchivePurchases
+from billing_core.use_cases.ask_platforms import AskPlatforms
+from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchases, ReconcilePurchases
+from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+from billing_core.use_cases.jobs import Job, ScheduledJob
+from billing_core.use_cases.purge_idempotency import PurgeIdempotency
+from billing_core.use_cases.relay_events import RelayEvents
+from billing_core.use_cases.settle_purchases import SettlePurchases
+
+_OFTEN, _HOURLY, _DAILY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def scheduled_jobs(
+    *,
+    units: OpenUnitOfWork,
+    outbox: Outbox,
+    publisher: EventPublisher,
+    housekeeping: Housekeeping,
+    leadership: Leadership,
+    platforms: Mapping[str, PaymentPlatform],
+    catalog: Catalog,
+    clock: Clock,
+) -> tuple[ScheduledJob, ...]:
+    """This will give every job with its name and interval (contract §6)."""
+    settle = SettlePurchases(units=units, catalog=catalog, clock=clock)
+    check = CheckPurchases(units=units, ask=AskPlatforms(platforms=platforms, clock=clock), settle=settle)
+    relay = RelayEvents(outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
+    reconcile = ReconcilePurchases(units=units, check=check, clock=clock)
+    expire = ExpirePurchases(units=units, check=check, platforms=platforms, clock=clock)
+    return (
+        _job(relay, _OFTEN, "publish what waits in the outbox (workers also do so all the time)"),
+        _job(reconcile, _OFTEN, "ask platforms about open purchases whose notice may be lost"),
+        _job(expire, _OFTEN, "end purchases nobody paid in time, after asking their platform"),
+        _job(RemindTrials(units=units, clock=clock), _OFTEN, "announce trials that end soon"),
+        _job(ExpireTrials(units=units, clock=clock), _DAILY, "expire trials whose end has come"),
+        _job(ArchivePurchases(units=units, clock=clock), _DAILY, "move purchases that ended 90 days ago away"),
+        _job(PurgeIdempotency(housekeeping=housekeeping, clock=clock), _HOURLY, "forget keys older than 24 hours"),
+    )
+
+
+class _NamedJob(Job, Protocol):
+    name: str
+
+
+def _job(run: _NamedJob, every: timedelta, about: str) -> ScheduledJob:
+    return ScheduledJob(name=run.name, every=every, run=run, about=about)

@@ -1,0 +1,138 @@
+"""Settle purchases: bring them to what their platform says, many at once.
+
+The one path by which a purchase is paid: notices, the reconciler, the expiry job and operators all end here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from billing_core.domain.events import Change, Origin
+from billing_core.domain.packs import Catalog, TrialTerms
+from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.trials import Trial
+from billing_core.ports.clock import Clock
+from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """One platform answer about one purchase.
+
+    `report` is None where the platform knows of no checkout. `overdue` asks that a purchase still unpaid after the
+    report be ended. `message_id` makes the settlement happen once for each message.
+    """
+
+    merchant_id: str
+    purchase_id: UUID
+    report: PaymentReport | None
+    by: Origin
+    overdue: bool = False
+    message_id: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """Purchases and trials as they stand while a batch is decided; `loaded` as they were before."""
+
+    loaded: Mapping[UUID, Purchase]
+    purchases: dict[UUID, Purchase]
+    trials: dict[str, Trial]
+    changes: list[Change] = field(default_factory=list)
+    newly_claimed: list[Purchase] = field(default_factory=list)
+
+
+class SettlePurchases:
+    """Settles a batch in one transaction."""
+
+    def __init__(self, *, units: OpenUnitOfWork, catalog: Catalog, clock: Clock) -> None:
+        self._units, self._terms, self._clock = units, catalog.trial, clock
+
+    async def __call__(
+        self, settlements: Sequence[Settlement], *, source: str = "billing", told_now: datetime | None = None
+    ) -> Sequence[Change]:
+        """This will settle the batch and return what changed; repeats of a message (same `source` and message id)
+        change nothing. A job that was told a later time passes it on as `told_now`. All or nothing: raises
+        StorageUnavailable with nothing done."""
+        if not settlements:
+            return ()
+        async with self._units() as uow:
+            now = max(self._clock.now(), told_now or self._clock.now())
+            fresh = await _not_handled_before(uow, settlements, source, now)
+            batch = await _load(uow, fresh)
+            for settlement in fresh:
+                decide(batch, settlement, self._terms, now)
+            await _save(uow, batch)
+            await uow.commit()
+        return tuple(batch.changes)
+
+
+def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: datetime) -> None:
+    """This will apply one settlement to the batch: the purchase first, then the trial it may convert."""
+    before = batch.purchases[settlement.purchase_id]
+    purchase, changes = before, []
+    if settlement.report is not None:
+        settled = purchase.settle(settlement.report, now, settlement.by)
+        purchase, changes = settled.purchase, list(settled.changes)
+    if settlement.overdue and not _has_money(settlement.report):
+        no_checkout = purchase.status is PurchaseStatus.CREATED
+        ended = (
+            purchase.fail("no checkout was made", now, settlement.by)
+            if no_checkout
+            else purchase.expire(now, settlement.by)
+        )
+        purchase, changes = ended.purchase, [*changes, *ended.changes]
+    elif purchase.is_open:
+        purchase = purchase.checked(now)
+    batch.purchases[purchase.purchase_id] = purchase
+    batch.changes.extend(changes)
+    if before.platform_reference is None and purchase.platform_reference is not None:
+        batch.newly_claimed.append(purchase)
+    if purchase.is_paid and not before.is_paid and not purchase.test:
+        _note_on_trial(batch, purchase, terms, now, settlement.by)
+
+
+def _note_on_trial(batch: _Batch, purchase: Purchase, terms: TrialTerms, now: datetime, by: Origin) -> None:
+    if trial := batch.trials.get(purchase.merchant_id):
+        noted = trial.note_purchase(purchase.purchase_id, terms, now, by)
+        batch.trials[purchase.merchant_id] = noted.trial
+        batch.changes.extend(noted.changes)
+
+
+def _has_money(report: PaymentReport | None) -> bool:
+    """Whether money is under way, or was paid but does not match: neither is "not paid in time"."""
+    return report is not None and report.status in (PaymentStatus.PROCESSING, PaymentStatus.PAID)
+
+
+async def _not_handled_before(
+    uow: UnitOfWork, settlements: Sequence[Settlement], source: str, now: datetime
+) -> Sequence[Settlement]:
+    message_ids = [each.message_id for each in settlements if each.message_id is not None]
+    new = set(await uow.inbox.record(source, message_ids, now)) if message_ids else set()
+    fresh = []
+    for settlement in settlements:
+        if settlement.message_id is None:
+            fresh.append(settlement)
+        elif settlement.message_id in new:
+            new.remove(settlement.message_id)  # the same message twice in one batch counts once
+            fresh.append(settlement)
+    return fresh
+
+
+async def _load(uow: UnitOfWork, settlements: Sequence[Settlement]) -> _Batch:
+    wanted = {(each.merchant_id, each.purchase_id) for each in settlements}
+    purchases = await uow.purchases.lock(sorted(wanted))
+    merchants = {purchase.merchant_id for purchase in purchases.values() if not purchase.is_paid}
+    trials = await uow.trials.lock_running(sorted(merchants)) if merchants else {}
+    return _Batch(loaded=purchases, purchases=dict(purchases), trials=dict(trials))
+
+
+async def _save(uow: UnitOfWork, batch: _Batch) -> None:
+    for purchase in batch.newly_claimed:
+        await uow.purchases.claim(purchase)
+    changed = [each for purchase_id, each in batch.purchases.items() if each != batch.loaded[purchase_id]]
+    await uow.purchases.save(changed)
+    changed_trials = {change.subject_id for change in batch.changes if change.subject == "trial"}
+    await uow.trials.save([trial for trial in batch.trials.values() if trial.trial_id in changed_trials])
+    await uow.journal.record(batch.changes)

@@ -1,0 +1,204 @@
+"""What callers are shown of trials, purchases and merchants: the documents of contract §2, as pydantic models."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from billing_core.domain.events import Price, Timestamp
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.packs import Catalog, Offer, TrialTerms
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.trials import Trial
+
+
+class View(BaseModel):
+    """A document that leaves the service; closed and frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrialView(View):
+    """A merchant's trial; `available` before the first one."""
+
+    id: UUID | None
+    merchant_id: str
+    status: str = Field(examples=["active"])
+    credits: int
+    duration_days: int
+    started_at: Timestamp | None
+    ends_at: Timestamp | None
+    converted_at: Timestamp | None
+
+    @classmethod
+    def of(cls, trial: Trial, now: datetime) -> "TrialView":
+        """The trial as it stands now."""
+        refused = trial.status == "refused"
+        return cls(
+            id=trial.trial_id,
+            merchant_id=trial.merchant_id,
+            status=trial.status_at(now),
+            credits=trial.credits,
+            duration_days=trial.duration_days,
+            started_at=None if refused else trial.started_at,
+            ends_at=None if refused else trial.ends_at,
+            converted_at=trial.converted_at,
+        )
+
+    @classmethod
+    def before_the_first(cls, merchant_id: str, terms: TrialTerms, *, claimed: bool) -> "TrialView":
+        """What a merchant without a trial is shown: `available`, or `refused` where the shop has had its one."""
+        return cls(
+            id=None,
+            merchant_id=merchant_id,
+            status="refused" if claimed else "available",
+            credits=terms.credits,
+            duration_days=terms.duration_days,
+            started_at=None,
+            ends_at=None,
+            converted_at=None,
+        )
+
+
+class PurchaseView(View):
+    """A purchase. `checkout_url` is there only while it can be used."""
+
+    id: UUID
+    merchant_id: str
+    pack: str
+    credits: int
+    bonus_credits: int
+    price: Price
+    status: PurchaseStatus
+    platform: str
+    platform_reference: str | None
+    checkout_url: str | None
+    test: bool
+    late: bool
+    needs_review: bool
+    credits_reversed: int
+    created_at: Timestamp
+    expires_at: Timestamp
+    completed_at: Timestamp | None
+
+    @classmethod
+    def of(cls, purchase: Purchase, now: datetime) -> "PurchaseView":
+        """The purchase as it stands now."""
+        return cls(
+            id=purchase.purchase_id,
+            merchant_id=purchase.merchant_id,
+            pack=purchase.offer.pack,
+            credits=purchase.offer.credits,
+            bonus_credits=purchase.offer.bonus_credits,
+            price=Price.of(purchase.offer.price),
+            status=purchase.status,
+            platform=purchase.platform,
+            platform_reference=purchase.platform_reference,
+            checkout_url=purchase.checkout_url if purchase.is_usable(now) else None,
+            test=purchase.test,
+            late=purchase.late,
+            needs_review=purchase.needs_review,
+            credits_reversed=purchase.credits_reversed,
+            created_at=purchase.created_at,
+            expires_at=purchase.expires_at,
+            completed_at=purchase.completed_at,
+        )
+
+
+class PurchasePage(View):
+    """Purchases, newest first; `next_cursor` is None on the last page."""
+
+    data: tuple[PurchaseView, ...]
+    next_cursor: str | None
+
+
+class HistoryEntryView(View):
+    """One change: who did what, when and why."""
+
+    number: int
+    at: Timestamp
+    what: str
+    status_before: str | None
+    status_after: str
+    actor: str
+    reason: str | None
+    correlation_id: str
+
+
+class HistoryView(View):
+    """Every change of a purchase or trial, oldest first."""
+
+    data: tuple[HistoryEntryView, ...]
+
+
+class PackView(View):
+    """A pack this merchant can buy, at this merchant's price."""
+
+    pack: str
+    credits: int
+    bonus_credits: int
+    price: Price
+    catalog_version: str
+
+    @classmethod
+    def of(cls, offer: Offer) -> "PackView":
+        """The offer as a merchant sees it."""
+        return cls(
+            pack=offer.pack,
+            credits=offer.credits,
+            bonus_credits=offer.bonus_credits,
+            price=Price.of(offer.price),
+            catalog_version=offer.catalog_version,
+        )
+
+
+class PacksView(View):
+    """What this merchant can buy."""
+
+    data: tuple[PackView, ...]
+
+    @classmethod
+    def of(cls, catalog: Catalog, merchant: Merchant | None) -> "PacksView":
+        """The packs, in the merchant's currency where they have a price in it."""
+        offers = catalog.offers(home_currency=merchant.currency if merchant else None)
+        return cls(data=tuple(PackView.of(offer) for offer in offers))
+
+
+class MerchantView(View):
+    """Who the merchant is."""
+
+    id: str
+    platform: str
+    platform_account_id: str
+    currency: str | None
+    registered_at: Timestamp
+
+    @classmethod
+    def of(cls, merchant: Merchant) -> "MerchantView":
+        """The merchant as callers see it."""
+        return cls(
+            id=merchant.merchant_id,
+            platform=merchant.platform,
+            platform_account_id=merchant.platform_account_id,
+            currency=merchant.currency,
+            registered_at=merchant.registered_at,
+        )
+
+
+class PurchasesSummary(View):
+    """A merchant's purchases in figures: how many in each status, and what they brought."""
+
+    counts: Mapping[str, int]
+    credits_purchased: int
+    credits_reversed: int
+    last: PurchaseView | None
+
+
+class BillingView(View):
+    """Everything about one merchant's billing."""
+
+    merchant: MerchantView
+    trial: TrialView
+    purchases: PurchasesSummary
+    packs: tuple[PackView, ...]

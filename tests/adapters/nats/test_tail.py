@@ -1,0 +1,79 @@
+"""Following events: in order, from a time or from now, over outages, in nobody's way."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from nats.js import JetStreamContext
+
+from billing_adapters.nats.connection import NatsConnection
+from billing_adapters.nats.streams import BILLING, ensure_streams
+from billing_adapters.nats.tail import tail
+from billing_core.errors import PublishingUnavailable
+
+DEADLINE_S = 30.0
+
+
+class TestTail:
+    async def test_replays_and_ends(self, connection: NatsConnection, jetstream: JetStreamContext) -> None:
+        """Without `follow` it tells what there is of the subject, in order, and ends."""
+        await ensure_streams(connection, manage_all=False)
+        for subject in ("trial.started", "credits.purchased", "trial.expired"):
+            await jetstream.publish(f"evt.billing.{subject}", subject.encode())
+
+        told = [each.body async for each in tail(connection, "evt.billing.trial.>", since_s=3600, follow=False)]
+
+        assert told == [b"trial.started", b"trial.expired"]
+
+    async def test_new_only(self, connection: NatsConnection, jetstream: JetStreamContext) -> None:
+        """Without `since_s` it tells only what comes after it began."""
+        await ensure_streams(connection, manage_all=False)
+        await jetstream.publish("evt.billing.trial.started", b"old")
+        events = tail(connection, "evt.billing.>", since_s=None, follow=True)
+        first = asyncio.ensure_future(anext(events))
+        await until_read(jetstream)
+
+        await jetstream.publish("evt.billing.trial.started", b"new")
+        told = await asyncio.wait_for(first, DEADLINE_S)
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+        assert told.body == b"new"
+
+    async def test_follows_over_a_restart(
+        self, server: Any, connection: NatsConnection, jetstream: JetStreamContext
+    ) -> None:
+        """After a restart of NATS it goes on behind the last message it told."""
+        await ensure_streams(connection, manage_all=False)
+        await jetstream.publish("evt.billing.trial.started", b"1")
+        events = tail(connection, "evt.billing.>", since_s=3600, follow=True)
+        told = [(await asyncio.wait_for(anext(events), DEADLINE_S)).body]
+        await server.stop()
+        await server.start()
+        assert await connection.wait_connected(DEADLINE_S)
+        await connection.jetstream.publish("evt.billing.trial.started", b"2")
+
+        told.append((await asyncio.wait_for(anext(events), DEADLINE_S)).body)
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+        assert told == [b"1", b"2"]
+
+    async def test_says_when_no_stream_has_the_subject(self, connection: NatsConnection) -> None:
+        """A subject nobody keeps cannot be followed."""
+        with pytest.raises(PublishingUnavailable):
+            await anext(tail(connection, "evt.billing.>", since_s=1, follow=True))
+
+    async def test_says_when_nats_is_away(self, server: Any, connection: NatsConnection) -> None:
+        """Without NATS at the start it fails at once."""
+        await server.stop()
+
+        with pytest.raises(PublishingUnavailable):
+            await anext(tail(connection, "evt.billing.>", since_s=1, follow=True))
+
+
+async def until_read(jetstream: JetStreamContext) -> None:
+    """This will return once a consumer waits for messages of the stream."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            if any(each.num_waiting for each in await jetstream.consumers_info(BILLING)):
+                return
+            await asyncio.sleep(0.02)

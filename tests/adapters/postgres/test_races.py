@@ -1,0 +1,191 @@
+"""Thirty-two at once, through the real use cases: every "once" holds, and every number follows its commit."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from billing_adapters.clock import SystemClock, new_id
+from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.outbox import PostgresOutbox
+from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_core.domain.idempotency import Answer
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.packs import default_catalog
+from billing_core.domain.purchases import PurchaseStatus
+from billing_core.domain.return_urls import ReturnUrlPolicy
+from billing_core.errors import IdempotencyKeyInUse, StorageConflict, StorageUnavailable, TrialAlreadyUsed
+from billing_core.ports.storage import PurchaseFilter
+from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
+from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, an_origin
+from billing_core.use_cases.activate_trial import ActivateTrial
+from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
+from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
+
+WAYS = 32
+TRIES = 20
+T = TypeVar("T")
+
+
+async def _at_once(work: Callable[[int], Awaitable[T]]) -> list[T | BaseException]:
+    """The work, thirty-two times at once; who is told that storage is busy comes again, as callers do."""
+
+    async def again(number: int) -> T:
+        for _ in range(TRIES - 1):
+            try:
+                return await work(number)
+            except StorageConflict:
+                raise  # a deadlock, say: nothing here may end in one
+            except StorageUnavailable:
+                continue  # busy: the pool is smaller than the crowd
+        return await work(number)
+
+    return await asyncio.gather(*(again(number) for number in range(WAYS)), return_exceptions=True)
+
+
+async def _register(database: Database, *merchants: Merchant) -> None:
+    async with PostgresUnits(database)() as uow:
+        await uow.merchants.add(merchants)
+        await uow.commit()
+
+
+def _activate(database: Database) -> ActivateTrial:
+    return ActivateTrial(
+        units=PostgresUnits(database),
+        replays=InMemoryReplayCache(),
+        catalog=default_catalog(),
+        clock=SystemClock(),
+        new_id=new_id,
+    )
+
+
+class TestTrials:
+    async def test_one_shop_under_many_merchant_ids_gets_one_trial(self, database: Database) -> None:
+        """Thirty-two merchants of one platform account ask at once: one has a trial, the others were refused."""
+        merchants = [a_merchant(platform_account_id="shop-1") for _ in range(WAYS)]
+        await _register(database, *merchants)
+        activate = _activate(database)
+
+        outcomes = await _at_once(lambda number: activate(a_caller(merchants[number]), "key"))
+
+        kinds = Counter(type(outcome).__name__ for outcome in outcomes)
+        assert kinds == {"Answered": 1, TrialAlreadyUsed.__name__: WAYS - 1}
+
+    async def test_one_key_many_times_is_one_trial_and_one_answer(self, database: Database) -> None:
+        """The first request starts the trial; every other gets its answer."""
+        merchant = a_merchant()
+        await _register(database, merchant)
+        activate = _activate(database)
+
+        outcomes = await _at_once(lambda _: activate(a_caller(merchant), "key"))
+
+        answers = {getattr(outcome, "answer", outcome) for outcome in outcomes}
+        assert {type(answer) for answer in answers} == {Answer}
+        assert len(answers) == 1
+        assert [event.type for event in await PostgresOutbox(database).unpublished(10)] == ["evt.billing.trial.started"]
+
+
+class TestPurchases:
+    async def test_one_key_many_times_is_one_purchase(self, database: Database) -> None:
+        """Whoever comes while the first runs is told so; all others get the same purchase."""
+        merchant, platform = a_merchant(), ScriptedPlatform()
+        await _register(database, merchant)
+        create = CreatePurchase(
+            units=PostgresUnits(database),
+            replays=InMemoryReplayCache(),
+            platforms={platform.name: platform},
+            catalog=default_catalog(),
+            return_urls=ReturnUrlPolicy(),
+            clock=SystemClock(),
+            new_id=new_id,
+        )
+        wanted = PurchaseRequest(pack="large", return_url="https://shop.example/billing")
+        caller = a_caller(merchant, platform=merchant.platform)
+
+        outcomes = await _at_once(lambda _: create(caller, "key", wanted))
+
+        failed = [each for each in outcomes if isinstance(each, BaseException)]
+        answered = [each for each in outcomes if not isinstance(each, BaseException)]
+        assert {type(each) for each in failed} <= {IdempotencyKeyInUse}
+        assert len({json.loads(each.answer.document)["id"] for each in answered}) == 1
+        assert len(await PostgresRecords(database).purchases(PurchaseFilter(merchant_id=merchant.merchant_id))) == 1
+
+    async def test_one_payment_told_many_times_gives_credits_once(self, database: Database) -> None:
+        """Thirty-two workers settle the same payment under different message ids: one event."""
+        merchant = a_merchant()
+        purchase = a_purchase(merchant)
+        await _register(database, merchant)
+        async with PostgresUnits(database)() as uow:
+            await uow.purchases.add([purchase])
+            await uow.purchases.claim(purchase)
+            await uow.commit()
+        settle = SettlePurchases(units=PostgresUnits(database), catalog=default_catalog(), clock=SystemClock())
+
+        def settlement(number: int) -> Settlement:
+            return Settlement(
+                merchant_id=merchant.merchant_id,
+                purchase_id=purchase.purchase_id,
+                report=a_report(purchase),
+                by=an_origin(),
+                message_id=f"message-{number}",
+            )
+
+        outcomes = await _at_once(lambda number: settle([settlement(number)]))
+
+        assert [each for each in outcomes if isinstance(each, BaseException)] == []
+        events = await PostgresOutbox(database).unpublished(100)
+        assert [event.type for event in events] == ["evt.billing.credits.purchased"]
+        settled = await PostgresRecords(database).purchase(merchant.merchant_id, purchase.purchase_id)
+        assert settled is not None
+        assert settled.status is PurchaseStatus.COMPLETED
+
+    async def test_numbers_follow_commits_without_gaps(self, database: Database) -> None:
+        """Batches over the same merchants in any order number every merchant's events 1, 2, 3 …, and none deadlocks."""
+        merchants = [a_merchant() for _ in range(4)]
+        await _register(database, *merchants)
+        settle = SettlePurchases(units=PostgresUnits(database), catalog=default_catalog(), clock=SystemClock())
+
+        async def buy(number: int) -> None:
+            order = merchants if number % 2 else merchants[::-1]
+            purchases = [a_purchase(merchant) for merchant in order]
+            async with PostgresUnits(database)() as uow:
+                await uow.purchases.add(purchases)
+                await uow.commit()
+            reports = [(each, a_report(each)) for each in purchases]
+            await settle(
+                [
+                    Settlement(
+                        merchant_id=each.merchant_id, purchase_id=each.purchase_id, report=report, by=an_origin()
+                    )
+                    for each, report in reports
+                ]
+            )
+
+        outcomes = await _at_once(buy)
+
+        assert [each for each in outcomes if isinstance(each, BaseException)] == []
+        events = await PostgresOutbox(database).unpublished(1000)
+        for merchant in merchants:
+            numbers = [event.sequence for event in events if event.merchant_id == merchant.merchant_id]
+            assert numbers == list(range(1, len(numbers) + 1))
+            assert len(numbers) >= WAYS
+
+
+class TestInbox:
+    async def test_one_message_is_new_to_one_transaction(self, database: Database) -> None:
+        """Thirty-two deliveries of the same hundred messages, in any order: each is new exactly once."""
+        message_ids = [f"message-{number}" for number in range(100)]
+
+        async def record(number: int) -> frozenset[str]:
+            async with PostgresUnits(database)() as uow:
+                new = await uow.inbox.record("source", message_ids[:: 1 if number % 2 else -1], SystemClock().now())
+                await uow.commit()
+                return new
+
+        outcomes = await _at_once(record)
+
+        assert [each for each in outcomes if isinstance(each, BaseException)] == []
+        new = [message for each in outcomes if not isinstance(each, BaseException) for message in each]
+        assert Counter(new) == dict.fromkeys(message_ids, 1)

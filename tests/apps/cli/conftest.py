@@ -1,0 +1,157 @@
+"""The command line, called as a process of its own would call it, and a shop's books to look at."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from billing_adapters.clock import new_id
+from billing_adapters.postgres.database import open_database
+from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_cli.main import app
+from billing_core.domain.events import Origin
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.money import Money
+from billing_core.domain.packs import default_catalog
+from billing_core.domain.purchases import PaymentReport, PaymentStatus, create_purchase
+from billing_core.domain.trials import start_trial
+from billing_core.ports.storage import ParkedMessage
+
+
+class Billing:
+    """The command `billing`, with an environment of this test alone."""
+
+    def __init__(self, environment: dict[str, str | None]) -> None:
+        self.environment = environment
+
+    def __call__(self, *arguments: str) -> Result:
+        """This will run the command and return its exit code and what it wrote."""
+        # In a thread of its own: the loop of the test's fixtures may be running here.
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            return executor.submit(CliRunner().invoke, app, list(arguments), env=self.environment).result()
+
+    def json(self, *arguments: str) -> Any:
+        """This will run the command with `--json` and return its one document."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Books:
+    """What is in the database: a merchant with a trial, an open purchase, one to review, and a parked message."""
+
+    merchant_id: str
+    trial_id: UUID
+    open_id: UUID
+    review_id: UUID
+    parked_id: UUID
+
+
+@pytest.fixture
+def lone_billing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Billing:
+    """The command with no server it could reach and no settings of the machine's."""
+    monkeypatch.chdir(tmp_path)
+    nowhere = "127.0.0.1:1"
+    return Billing(
+        {
+            "BILLING_ENV": None,
+            "BILLING_DATABASE_URL": f"postgresql://billing:hidden@{nowhere}/billing",
+            "BILLING_REDIS_URL": f"redis://:hidden@{nowhere}/0",
+            "BILLING_NATS_URL": f"nats://hidden@{nowhere}",
+        }
+    )
+
+
+@pytest.fixture
+def billing(lone_billing: Billing, database_url: str, redis_url: str, nats_url: str) -> Billing:
+    """The command on real servers."""
+    return Billing(
+        {
+            **lone_billing.environment,
+            "BILLING_DATABASE_URL": database_url,
+            "BILLING_REDIS_URL": redis_url,
+            "BILLING_NATS_URL": nats_url,
+        }
+    )
+
+
+@pytest.fixture
+def books(database_url: str) -> Iterator[Books]:
+    """A shop's books."""
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        yield executor.submit(asyncio.run, _fill(database_url)).result()
+
+
+async def _fill(database_url: str) -> Books:
+    now = datetime.now(UTC)
+    by = Origin(actor="tests", correlation_id="c-1")
+    merchant = Merchant(merchant_id="m-1", platform="sandbox", platform_account_id="shop-1", registered_at=now)
+    catalog = default_catalog()
+    started = start_trial(new_id(), merchant, catalog.trial, now, by)
+    offers = {offer.pack: offer for offer in catalog.offers(home_currency=None)}
+    made = [
+        create_purchase(
+            new_id(),
+            merchant,
+            offers[pack],
+            return_url="https://shop.example/back",
+            lifetime=timedelta(hours=24),
+            test=True,
+            now=now,
+            by=by,
+        )
+        for pack in ("small", "large")
+    ]
+    wrong_price = PaymentReport(
+        platform_reference="sbx_2",
+        status=PaymentStatus.PAID,
+        observed_at=now,
+        price=Money(amount_minor=1, currency="USD"),
+        platform_account_id="shop-1",
+    )
+    reviewed = made[1].purchase.settle(wrong_price, now, by)
+    parked = ParkedMessage(
+        parked_id=new_id(),
+        source="billing-merchant-created",
+        message_id="x-1",
+        subject="evt.merchant.created",
+        body=b"\x1b[2J not json",
+        headers={"Nats-Msg-Id": "x-1"},
+        reason="the body is not JSON",
+        parked_at=now,
+    )
+    async with (
+        open_database(database_url, pool_size=2, application_name="tests") as database,
+        PostgresUnits(database)() as uow,
+    ):
+        await uow.merchants.add([merchant])
+        await uow.trials.claim(started.trial)
+        await uow.trials.add([started.trial])
+        await uow.purchases.add([made[0].purchase, reviewed.purchase])
+        await uow.journal.record([*started.changes, *made[0].changes, *made[1].changes, *reviewed.changes])
+        await uow.parked.add([parked])
+        await uow.commit()
+    return Books(
+        merchant_id="m-1",
+        trial_id=started.trial.trial_id,
+        open_id=made[0].purchase.purchase_id,
+        review_id=reviewed.purchase.purchase_id,
+        parked_id=parked.parked_id,
+    )
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """Commands quieten the logs of their process; here that process is everybody's."""
+    yield
+    structlog.reset_defaults()

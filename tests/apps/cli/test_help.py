@@ -1,0 +1,102 @@
+"""How the command line explains itself, and how quickly."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from billing_cli.main import app
+
+HEAVY = (
+    "alembic",
+    "asyncpg",
+    "dependency_injector",
+    "httpx2",
+    "joserfc",
+    "nats",
+    "pydantic_settings",
+    "redis",
+    "sqlalchemy",
+    "starlette",
+    "structlog",
+    "uvloop",
+)
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name)
+
+
+COMMANDS = tuple(commands(typer.main.get_command(app)))
+
+
+class TestHelp:
+    def test_the_contract_s_commands_are_there(self) -> None:
+        """Every command of this release is found by its name."""
+        expected = {
+            "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
+            "merchants show", "trials show", "purchases list", "purchases show", "purchases history", "events tail",
+            "parked list", "parked show", "parked replay", "config show",
+        }  # fmt: skip
+
+        assert expected <= {" ".join(path) for path in COMMANDS}
+
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_every_command_has_an_example_and_json(self, path: tuple[str, ...]) -> None:
+        """`--help` of each command shows how to call it, and that it can print JSON."""
+        result = CliRunner().invoke(app, [*path, "--help"])
+
+        assert result.exit_code == 0
+        assert f"Example: billing {' '.join(path)}" in result.stdout
+        assert "--json" in result.stdout
+
+    def test_help_imports_nothing_heavy(self) -> None:
+        """`billing --help` loads no database, broker, web or container library."""
+        program = (
+            "import sys\n"
+            "from billing_cli.main import app\n"
+            "try:\n    app(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+            f"print('HEAVY', sorted(set(sys.modules) & set({HEAVY!r})))\n"
+        )
+
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+        assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["nonsense"],
+            ["token"],
+            ["token", "--merchant", "m 1", "--platform", "sandbox"],
+            ["token", "--merchant", "m-1", "--platform", "paypal"],
+            ["token", "--merchant", "m-1", "--platform", "sandbox", "--ttl", "soon"],
+            ["token", "--merchant", "m-1", "--platform", "sandbox", "--ttl", "0h"],
+            ["token", "--merchant", "m-1", "--platform", "sandbox", "--scope", "billing:rule"],
+            ["jobs", "run", "expire-trials", "--now", "tomorrow"],
+            ["jobs", "run", "expire-trials", "--now", "2026-12-01T00:00:00"],
+            ["purchases", "show", "12"],
+            ["purchases", "list", "--status", "lost"],
+            ["purchases", "list", "--limit", "0"],
+            ["events", "tail", "--since", "1 hour"],
+            ["parked", "replay", "x"],
+            ["up", "--port", "70000"],
+        ],
+        ids=" ".join,
+    )
+    def test_wrong_usage_exits_2_and_answers_nothing(self, arguments: list[str]) -> None:
+        """A command that was called wrongly says so on stderr and exits with 2."""
+        result = CliRunner().invoke(app, arguments)
+
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr

@@ -1,0 +1,6 @@
+"""How the core's property tests run: as many examples as count, and no verdict by the clock of a busy machine."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("core", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("core")

@@ -1,0 +1,93 @@
+"""Return URLs: merchants are sent back only to places the deployment names."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing_core.domain.return_urls import MAX_LENGTH, ReturnUrlPolicy
+from billing_core.errors import InvalidRequest
+
+LISTED = ReturnUrlPolicy(hosts=frozenset({"shop.example", "admin.shop.example"}))
+DEVELOPMENT = ReturnUrlPolicy(hosts=frozenset({"shop.example"}), allow_loopback_http=True)
+
+
+class TestReturnUrlPolicy:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://shop.example",
+            "https://shop.example/back?id=1&x=%20#part",
+            "HTTPS://SHOP.example:8443/",
+            "https://admin.shop.example/a",
+        ],
+    )
+    def test_gives_an_allowed_url_back_as_it_was(self, url: str) -> None:
+        """An https URL on a listed host is taken unchanged."""
+        assert LISTED.check(url) == url
+
+    def test_without_a_list_any_https_host_will_do(self) -> None:
+        """An empty list of hosts allows every one, but still https only."""
+        assert ReturnUrlPolicy().check("https://anything.example/") == "https://anything.example/"
+        with pytest.raises(InvalidRequest):
+            ReturnUrlPolicy().check("http://anything.example/")
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]"])
+    def test_development_also_allows_this_machine_over_http(self, host: str) -> None:
+        """Loopback over http is allowed where a developer works, and only there."""
+        url = f"http://{host}:3000/back"
+
+        assert DEVELOPMENT.check(url) == url
+        with pytest.raises(InvalidRequest):
+            LISTED.check(url)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "",
+            "/back",
+            "//shop.example/",
+            "shop.example",
+            "https:shop.example",
+            "https:///back",
+            "https://",
+            "http://shop.example/",
+            "javascript://shop.example/%0aalert(1)",
+            "data:text/html,x",
+            "https://evil.example/",
+            "https://shop.example.evil.example/",
+            "https://shop.example./",
+            "https://evil.example/https://shop.example",
+            "https://user@shop.example/",
+            "https://shop.example@evil.example/",
+            "https://:@shop.example/",
+            "https://evil.example\\@shop.example/",
+            "https:\\\\shop.example/",
+            "https://shop.example\\.evil.example/",
+            "https://shop.example/\x00",
+            "https://shop.example/\n",
+            " https://shop.example/",
+            "https://shop.example/\ud800",
+            "https://shöp.example/",
+            "https://shop.example/ü",
+            "https://shop.example:99999/",
+            "https://shop.example:x/",
+            "https://[::1/",
+            'https://shop.example/"><script>',
+            "https://shop.example%2eevil.example/",
+            "https://shop.example/" + "a" * MAX_LENGTH,
+        ],
+    )
+    def test_refuses_everything_a_browser_might_read_as_another_place(self, url: str) -> None:
+        """Foreign hosts, tricks with user names, backslashes and control characters are all one refusal."""
+        with pytest.raises(InvalidRequest) as refused:
+            LISTED.check(url)
+
+        assert refused.value.errors[0].pointer == "/return_url"
+
+    @given(st.text(max_size=60))
+    def test_never_fails_on_any_text(self, url: str) -> None:
+        """Whatever is sent, the answer is yes or InvalidRequest."""
+        with suppress(InvalidRequest):
+            LISTED.check("https://" + url)

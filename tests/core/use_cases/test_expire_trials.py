@@ -1,0 +1,99 @@
+"""Trials expire on their moment, in batches, however late or often the job runs."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+from billing_core.domain.trials import Trial, TrialStatus
+from billing_core.testing import MOMENT, InMemoryBilling, a_merchant, a_trial
+from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+
+TICK = timedelta(microseconds=1)
+
+
+async def _stored(billing: InMemoryBilling, *trials: Trial) -> None:
+    """These trials and their merchants as storage has them."""
+    async with billing.storage.units() as uow:
+        await uow.merchants.add([a_merchant(each.merchant_id) for each in trials])
+        await uow.trials.add(list(trials))
+        await uow.commit()
+
+
+def _expired(billing: InMemoryBilling) -> int:
+    return [row.event.type for row in billing.storage.tables.outbox.values()].count("evt.billing.trial.expired")
+
+
+class TestExpireTrials:
+    async def test_expires_at_the_end_and_not_a_microsecond_before(self, billing: InMemoryBilling) -> None:
+        """The boundary is the end itself (market.md 28)."""
+        trial = a_trial()
+        await _stored(billing, trial)
+
+        before = await billing.expire_trials(trial.ends_at - TICK)
+        at_the_end = await billing.expire_trials(trial.ends_at)
+
+        assert (before.done, at_the_end.done) == (0, 1)
+        assert billing.storage.tables.trials[trial.trial_id].status is TrialStatus.EXPIRED
+
+    async def test_follows_the_clock_where_no_time_is_told(self, billing: InMemoryBilling) -> None:
+        """The scheduler tells none."""
+        await _stored(billing, a_trial())
+
+        assert (await billing.expire_trials()).done == 0
+        billing.clock.advance(timedelta(days=14))
+        assert (await billing.expire_trials()).done == 1
+
+    async def test_catches_up_after_days_over_many_batches(self, billing: InMemoryBilling) -> None:
+        """Down for three days, more trials than one batch: every one expires once (market.md 29)."""
+        await _stored(billing, *(a_trial(started_at=MOMENT + timedelta(hours=n)) for n in range(7)))
+        job = ExpireTrials(units=billing.storage.units, clock=billing.clock, batch=2)
+
+        report = await job(MOMENT + timedelta(days=17))
+
+        assert (report.done, _expired(billing)) == (7, 7)
+
+    async def test_running_twice_and_at_once_tells_each_end_once(self, billing: InMemoryBilling) -> None:
+        """Two workers and a second run find nothing left to tell (market.md 29)."""
+        await _stored(billing, *(a_trial() for _ in range(5)))
+        job = ExpireTrials(units=billing.storage.units, clock=billing.clock, batch=2)
+
+        reports = await asyncio.gather(job(MOMENT + timedelta(days=15)), job(MOMENT + timedelta(days=15)))
+        again = await job(MOMENT + timedelta(days=15))
+
+        assert sum(report.done for report in reports) == _expired(billing) == 5
+        assert again.done == 0
+
+    async def test_leaves_every_other_trial_alone(self, billing: InMemoryBilling) -> None:
+        """Converted, ended, refused and extended trials do not expire, whatever their first date (market.md 30, 32)."""
+        others = [status for status in TrialStatus if status is not TrialStatus.ACTIVE]
+        extended = replace(a_trial(), ends_at=MOMENT + timedelta(days=30))
+        await _stored(billing, extended, *(a_trial(status=status) for status in others))
+
+        report = await billing.expire_trials(MOMENT + timedelta(days=20))
+
+        assert (report.done, _expired(billing)) == (0, 0)
+
+
+class TestRemindTrials:
+    async def test_reminds_each_merchant_once_when_the_end_is_near(self, billing: InMemoryBilling) -> None:
+        """Three days before, once, and only those still running."""
+        near, far = a_trial(), a_trial(started_at=MOMENT + timedelta(days=1))
+        await _stored(billing, near, far, a_trial(status=TrialStatus.ENDED))
+        moment = near.ends_at - timedelta(days=3)
+
+        first = await billing.remind_trials(moment)
+        second = await billing.remind_trials(moment + TICK)
+
+        assert (first.done, second.done) == (0, 1) or (first.done, second.done) == (1, 0)
+        assert [row.event.merchant_id for row in billing.storage.tables.outbox.values()] == [near.merchant_id]
+
+    async def test_a_short_trial_waits_for_its_last_day(self, billing: InMemoryBilling) -> None:
+        """It is within three days from the start, and still not due."""
+        short = a_trial(ends_at=MOMENT + timedelta(days=2))
+        await _stored(billing, short)
+        job = RemindTrials(units=billing.storage.units, clock=billing.clock)
+
+        too_early = await job()
+        in_time = await job(MOMENT + timedelta(days=1))
+
+        assert (too_early.done, in_time.done) == (0, 1)

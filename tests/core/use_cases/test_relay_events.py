@@ -1,0 +1,74 @@
+"""Recorded events reach the broker in order, each once, whatever breaks in between."""
+
+import pytest
+
+from billing_core.errors import PublishingUnavailable
+from billing_core.testing import InMemoryBilling, InMemoryPublisher, a_merchant, a_trial, an_origin
+from billing_core.use_cases.relay_events import RelayEvents
+
+
+async def _recorded(billing: InMemoryBilling, trials: int) -> None:
+    """So many events of two merchants, waiting in the outbox."""
+    merchants = [a_merchant(), a_merchant()]
+    async with billing.storage.units() as uow:
+        await uow.merchants.add(merchants)
+        for number in range(trials):
+            ended = a_trial(merchants[number % 2]).end(billing.clock.now(), an_origin())
+            await uow.journal.record(ended.changes)
+        await uow.commit()
+
+
+def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2) -> RelayEvents:
+    storage = billing.storage
+    return RelayEvents(
+        outbox=storage.outbox, publisher=publisher, leadership=storage.leadership, clock=billing.clock, batch=batch
+    )
+
+
+def _sequences_in_order(publisher: InMemoryPublisher) -> bool:
+    by_merchant: dict[str, list[int]] = {}
+    for event in publisher.published:
+        by_merchant.setdefault(event.merchant_id, []).append(event.sequence)
+    return all(numbers == list(range(1, len(numbers) + 1)) for numbers in by_merchant.values())
+
+
+class TestRelayEvents:
+    @pytest.mark.parametrize("events", [0, 1, 2, 5])
+    async def test_publishes_everything_that_waits_in_order(self, billing: InMemoryBilling, events: int) -> None:
+        """Batch by batch, each merchant's events by their sequence, and none of them a second time."""
+        await _recorded(billing, events)
+        publisher = InMemoryPublisher()
+        relay = _relay(billing, publisher)
+
+        first, second = await relay(), await relay(billing.clock.now())
+
+        assert (first.done, second.done, len(publisher.published)) == (events, 0, events)
+        assert _sequences_in_order(publisher)
+
+    async def test_what_the_broker_did_not_confirm_goes_out_next_time_without_a_double(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """A crash between publishing and marking publishes again under the same ids (market.md 12)."""
+        await _recorded(billing, 5)
+        publisher = InMemoryPublisher()
+        relay = _relay(billing, publisher, batch=10)
+        publisher.fail_after(3)
+
+        with pytest.raises(PublishingUnavailable):
+            await relay()
+        report = await relay()
+
+        assert (report.done, len(publisher.published)) == (5, 5)
+        assert _sequences_in_order(publisher)
+
+    async def test_only_one_process_relays_at_a_time(self, billing: InMemoryBilling) -> None:
+        """Order comes from there being one; the others do nothing, at once."""
+        await _recorded(billing, 1)
+        publisher = InMemoryPublisher()
+        relay = _relay(billing, publisher)
+
+        async with billing.storage.leadership.lead(relay.name) as leading:
+            report = await relay()
+
+        assert leading
+        assert (report.done, publisher.published) == (0, [])
