@@ -83,8 +83,9 @@ def database_url(_tidied: "_TidiedDatabase", _wait_for: WaitFor) -> str:
 async def database(database_url: str) -> "AsyncIterator[Database]":
     """A database of this test alone, open."""
     from billing_adapters.postgres.database import open_database
+    from billing_adapters.postgres.patience import PATIENT
 
-    async with open_database(database_url, pool_size=10, application_name="tests") as opened:
+    async with open_database(database_url, pool_size=10, application_name="tests", patience=PATIENT) as opened:
         yield opened
 
 
@@ -130,7 +131,7 @@ class _TidiedDatabase:
             self._connection = await asyncpg.connect(self.url)
         await self._connection.execute(
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity"
-            " where datname = current_database() and pid <> pg_backend_pid()"
+            " where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
         )
         deletes = [str(table.delete()) for table in reversed(metadata.sorted_tables)]
         await self._connection.execute("; ".join(deletes))

@@ -47,13 +47,22 @@ class Service:
         return {"Authorization": f"Bearer {self.ready['token']}", "X-Platform": "sandbox", **more}
 
     def get(self, path: str) -> httpx2.Response:
-        """This will ask as the ready-made merchant."""
-        return self.client.get(path, headers=self.headers())
+        """This will ask as the ready-made merchant, again where the machine has a slow moment (503)."""
+        return self._patiently("GET", path, headers=self.headers())
 
     def post(self, path: str, body: Any, key: str | None = None) -> httpx2.Response:
         """This will post as the ready-made merchant, under a key of its own unless one is given."""
         headers = self.headers(**{"Idempotency-Key": key or str(uuid.uuid4())})
-        return self.client.post(path, json=body, headers=headers)
+        return self._patiently("POST", path, json=body, headers=headers)
+
+    def _patiently(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        answer = self.client.request(method, path, **more)
+        for _ in range(5):
+            if answer.status_code != 503:
+                break
+            time.sleep(int(answer.headers["Retry-After"]))
+            answer = self.client.request(method, path, **more)
+        return answer
 
     def billing(self, *arguments: str) -> list[Any]:
         """This will run a `billing … --json` command on the same servers and read each line it prints."""

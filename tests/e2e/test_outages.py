@@ -67,7 +67,8 @@ class TestOutages:
         healed.servers.stop_server("postgres")
 
         read = healed.client.get("/api/billing", headers=healed.headers(), timeout=PROMPT_S)
-        write = healed.post("/api/billing/purchases", PURCHASE)
+        headers = healed.headers(**{"Idempotency-Key": str(uuid.uuid4())})
+        write = healed.client.post("/api/billing/purchases", json=PURCHASE, headers=headers, timeout=PROMPT_S)
         ready = healed.client.get("/health/ready")
         healed.servers.start_server("postgres")
 

@@ -23,6 +23,7 @@ from billing_cli.tokens import Signer
 from billing_core.messages import MERCHANT_CREATED, InboundMessage
 
 MERCHANT_ID, PLATFORM, PACK = "demo-merchant", "sandbox", "large"
+SLOW_MOMENTS = 5
 EVENT_TIMEOUT_S, HTTP_TIMEOUT_S, COMMAND_TIMEOUT_S = 60.0, 30.0, 60.0
 TRIAL_STARTED, CREDITS_PURCHASED, TRIAL_EXPIRED = (
     "evt.billing.trial.started",
@@ -142,6 +143,11 @@ class DemoStory:
     ) -> Mapping[str, Any]:
         headers = {} if body is None else {"Idempotency-Key": str(uuid.uuid4())}
         answer = await http.request(method, path, json=body, headers=headers)
+        for _ in range(SLOW_MOMENTS):  # a 503 decides nothing: every good client asks again, under the same key
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(int(answer.headers["Retry-After"]))
+            answer = await http.request(method, path, json=body, headers=headers)
         document: Mapping[str, Any] = answer.json()
         self._screen.call(method, path, answer.status_code, {name: document.get(name) for name in shown})
         if answer.status_code != expected:

@@ -12,6 +12,7 @@ from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.streams import check_streams
 from billing_adapters.postgres import migrations
 from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.patience import PROMPT
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.redis.client import REDIS_FAILURES
 from billing_adapters.resources import open_resources
@@ -55,7 +56,7 @@ async def examine() -> Sequence[Finding]:
         return [_fail("configuration", str(wrong), "Mend the variables named; `.env.example` lists them all.")]
     findings = [_configuration(settings), _catalog(settings)]
     try:
-        async with open_resources(settings, app="doctor") as resources:
+        async with open_resources(settings, app="doctor", patience=PROMPT) as resources:
             findings += await _postgres(resources.database, settings)
             findings += await _redis(resources.redis, settings)
             findings += await _nats(resources.nats, settings)

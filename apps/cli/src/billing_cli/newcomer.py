@@ -7,6 +7,7 @@ import uuid
 from billing_adapters.nats.connection import open_nats
 from billing_adapters.nats.publisher import NatsMessageSender
 from billing_adapters.postgres.database import open_database
+from billing_adapters.postgres.patience import PATIENT
 from billing_adapters.postgres.records import PostgresRecords
 from billing_cli.errors import ServiceFailed
 from billing_core.messages import MERCHANT_CREATED
@@ -35,7 +36,7 @@ async def announce_merchant(nats_url: str, *, merchant_id: str, platform: str) -
 
 async def wait_until_registered(database_url: str, merchant_id: str) -> None:
     """This will return once Billing knows the merchant. Raises ServiceFailed where it takes more than a minute."""
-    async with open_database(database_url, pool_size=1, application_name="billing-cli") as database:
+    async with open_database(database_url, pool_size=1, application_name="billing-cli", patience=PATIENT) as database:
         records = PostgresRecords(database)
         try:
             async with asyncio.timeout(REGISTERED_TIMEOUT_S):

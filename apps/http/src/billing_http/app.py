@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from billing_adapters.clock import new_id
 from billing_adapters.logs import get_logger
+from billing_adapters.postgres.patience import PROMPT
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import Settings
 from billing_core.errors import BillingError, PlatformError, StorageUnavailable
@@ -32,7 +33,7 @@ from billing_http.state import Billing, Drain, OpenBilling, State
 @asynccontextmanager
 async def open_billing(settings: Settings) -> AsyncIterator[Billing]:
     """This will open Postgres, Redis, NATS and the platforms of the configuration, and close them at the end."""
-    async with open_resources(settings, app="http") as resources:
+    async with open_resources(settings, app="http", patience=PROMPT) as resources:
         yield Container(settings=settings, resources=resources).billing()
 
 

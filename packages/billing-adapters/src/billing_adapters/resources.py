@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from billing_adapters.nats.connection import NatsConnection, open_nats
 from billing_adapters.postgres.database import Database, open_database
+from billing_adapters.postgres.patience import PATIENT, Patience
 from billing_adapters.redis.client import open_redis
 from billing_adapters.settings import Settings
 
@@ -22,10 +23,11 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, *, app: str) -> AsyncIterator[Resources]:
+async def open_resources(settings: Settings, *, app: str, patience: Patience = PATIENT) -> AsyncIterator[Resources]:
     """This will open Postgres, Redis and NATS under the name `billing-{app}`.
 
-    None of them need be there: each connects when it can, and what needs it says so until then.
+    `patience` is how long Postgres is waited for. None of them need be there: each connects when it can, and what
+    needs it says so until then.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
@@ -33,6 +35,7 @@ async def open_resources(settings: Settings, *, app: str) -> AsyncIterator[Resou
                 settings.database_url.get_secret_value(),
                 pool_size=settings.database_pool_size,
                 application_name=f"billing-{app}",
+                patience=patience,
             )
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))

@@ -1,7 +1,6 @@
 """The database: an asyncpg pool that opens lazily, survives outages, and lets no foreign exception out.
 
-Time limits: a connection is waited for 0.9 s and a transaction's first word 0.9 s, so a caller hears within 2 s that
-the database is away. A single statement may take 5 s.
+How long it waits is its `Patience`: callers of HTTP hear within 2 s that the database is away; jobs wait longer.
 """
 
 import asyncio
@@ -14,13 +13,12 @@ from typing import Any, Final, Self
 import asyncpg
 from sqlalchemy import literal_column, select
 
+from billing_adapters.postgres.patience import PROMPT, Patience
 from billing_adapters.postgres.refusals import is_broken, translated
 from billing_adapters.postgres.statements import Statement
-from billing_adapters.postgres.wire import COMMAND_TIMEOUT_S, Record, Transaction, Wire
+from billing_adapters.postgres.wire import Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
 
-CONNECT_TIMEOUT_S: Final = 2.0
-ACQUIRE_TIMEOUT_S: Final = 0.9
 PING_TIMEOUT_S: Final = 1.0
 CLOSE_TIMEOUT_S: Final = 5.0
 # Connections beside the pool, for those that hold one long while doing something else: leaders of jobs.
@@ -28,8 +26,6 @@ ASIDE_CONNECTIONS: Final = 16
 
 _SERVER_SETTINGS: Final = {
     "timezone": "UTC",
-    "statement_timeout": "5s",
-    "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
     # A host that vanishes without a word loses its locks after 25 s, not after two hours.
     "tcp_keepalives_idle": "10",
@@ -43,9 +39,9 @@ _SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superus
 class Database:
     """The connections of one process to one database. Made by `open_database`."""
 
-    def __init__(self, url: str, *, pool_size: int, application_name: str) -> None:
-        self._url = asyncpg_url(url)
-        self._settings = {**_SERVER_SETTINGS, "application_name": application_name[:63]}
+    def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience) -> None:
+        self._url, self.patience = asyncpg_url(url), patience
+        self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
         self._pool = self._make_pool(pool_size)
         self._aside = self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
@@ -75,10 +71,11 @@ class Database:
             return await wire.run(statement, **values)
 
     @asynccontextmanager
-    async def wire(self, timeout_s: float = COMMAND_TIMEOUT_S) -> AsyncIterator[Wire]:
-        """This will lend a connection; every statement is a transaction of its own and gets `timeout_s` seconds."""
+    async def wire(self, timeout_s: float | None = None) -> AsyncIterator[Wire]:
+        """This will lend a connection; every statement is a transaction of its own and gets `timeout_s` seconds
+        (default: the database's patience)."""
         async with self._lent(self._pool) as connection:
-            yield Wire(connection, timeout_s)
+            yield Wire(connection, self.patience.statement_s if timeout_s is None else timeout_s)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
@@ -93,8 +90,8 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, pool: Any) -> AsyncIterator[Transaction]:
         async with self._lent(pool) as connection:
-            transaction = Transaction(connection)
-            await transaction.begin()
+            transaction = Transaction(connection, self.patience.statement_s)
+            await transaction.begin(self.patience.begin_s)
             try:
                 yield transaction
             except BaseException as error:
@@ -106,7 +103,7 @@ class Database:
     @asynccontextmanager
     async def _lent(self, pool: Any) -> AsyncIterator[Any]:
         with translated:
-            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            connection = await pool.acquire(timeout=self.patience.acquire_s)
         try:
             yield connection
         except BaseException as error:
@@ -179,16 +176,18 @@ class Database:
 
     def _connect_options(self) -> dict[str, Any]:
         return {
-            "timeout": CONNECT_TIMEOUT_S,
-            "command_timeout": COMMAND_TIMEOUT_S,
+            "timeout": self.patience.connect_s,
+            "command_timeout": self.patience.statement_s,
             "server_settings": self._settings,
         }
 
 
-def open_database(url: str, *, pool_size: int, application_name: str) -> AbstractAsyncContextManager[Database]:
+def open_database(
+    url: str, *, pool_size: int, application_name: str, patience: Patience = PROMPT
+) -> AbstractAsyncContextManager[Database]:
     """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
     needed. The URL is `postgresql://…`."""
-    return _opened(url, pool_size, application_name)
+    return Database(url, pool_size=pool_size, application_name=application_name, patience=patience)
 
 
 async def role_is_superuser(database: Database) -> bool:
@@ -203,12 +202,6 @@ def asyncpg_url(url: str) -> str:
     """The URL as asyncpg wants it, without the driver's name SQLAlchemy's URLs carry."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}"
-
-
-@asynccontextmanager
-async def _opened(url: str, pool_size: int, application_name: str) -> AsyncIterator[Database]:
-    async with Database(url, pool_size=pool_size, application_name=application_name) as database:
-        yield database
 
 
 async def _undo(transaction: Transaction, connection: Any) -> None:

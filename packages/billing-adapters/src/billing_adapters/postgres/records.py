@@ -25,8 +25,6 @@ from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.ports.storage import HistoryEntry, PurchaseFilter, PurchaseTotals
 
-READ_TIMEOUT_S: Final = 1.5
-
 MERCHANT: Final = Statement(select(*MERCHANT_COLUMNS).where(merchants.c.merchant_id == bindparam("merchant_id")))
 _CLAIMED: Final = Statement(
     select(
@@ -147,9 +145,9 @@ class PostgresRecords:
         return [history_entry_of(row) for row in rows]
 
     async def _row(self, statement: Statement, **values: object) -> Record | None:
-        async with self._database.wire(READ_TIMEOUT_S) as wire:
+        async with self._database.wire(self._database.patience.read_s) as wire:
             return await wire.row(statement, **values)
 
     async def _rows(self, statement: Statement, **values: object) -> list[Record]:
-        async with self._database.wire(READ_TIMEOUT_S) as wire:
+        async with self._database.wire(self._database.patience.read_s) as wire:
             return await wire.rows(statement, **values)

@@ -1,14 +1,11 @@
 """The wire: one asyncpg connection that runs compiled statements and speaks of failures in billing's own words."""
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from billing_adapters.postgres.refusals import translated
 from billing_adapters.postgres.statements import Statement
 from billing_core.errors import StorageConflict
-
-BEGIN_TIMEOUT_S: Final = 0.9
-COMMAND_TIMEOUT_S: Final = 5.0
 
 # What asyncpg returns, as far as it is used: values by column name.
 Record: TypeAlias = Mapping[str, Any]
@@ -19,7 +16,7 @@ class Wire:
 
     __slots__ = ("_connection", "_timeout_s")
 
-    def __init__(self, connection: Any, timeout_s: float = COMMAND_TIMEOUT_S) -> None:
+    def __init__(self, connection: Any, timeout_s: float) -> None:
         self._connection, self._timeout_s = connection, timeout_s
 
     async def rows(self, statement: Statement, **values: object) -> list[Record]:
@@ -55,13 +52,13 @@ class Transaction(Wire):
 
     __slots__ = ("_over",)
 
-    def __init__(self, connection: Any) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: Any, timeout_s: float) -> None:
+        super().__init__(connection, timeout_s)
         self._over = False
 
-    async def begin(self) -> None:
+    async def begin(self, timeout_s: float) -> None:
         """This will open the transaction. A server that hangs is noticed here."""
-        await self.command("begin isolation level read committed", timeout_s=BEGIN_TIMEOUT_S)
+        await self.command("begin isolation level read committed", timeout_s=timeout_s)
 
     async def commit(self) -> None:
         """This will make everything last.

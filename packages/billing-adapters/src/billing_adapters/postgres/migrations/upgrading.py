@@ -20,7 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from billing_adapters.postgres.database import CONNECT_TIMEOUT_S, asyncpg_url
+from billing_adapters.postgres.database import asyncpg_url
+from billing_adapters.postgres.patience import PATIENT
 from billing_adapters.postgres.refusals import refusal_of, translated
 
 TURN_TIMEOUT: Final = "60s"  # how long one upgrader waits for another
@@ -75,7 +76,7 @@ async def _in_turn(url: str, act: Callable[[Config], None]) -> None:
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     async def connect() -> Any:
         settings = {"application_name": "billing-migrations", "timezone": "UTC"}
-        return await asyncpg.connect(asyncpg_url(url), timeout=CONNECT_TIMEOUT_S, server_settings=settings)
+        return await asyncpg.connect(asyncpg_url(url), timeout=PATIENT.connect_s, server_settings=settings)
 
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=connect, poolclass=NullPool, hide_parameters=True
