@@ -116,7 +116,7 @@ class TestEventSchemas:
         event = _event(change)
         validator = Draft202012Validator(SCHEMAS[event["type"]])
 
-        for name in set(event) - {"traceparent"}:
+        for name in set(event):
             assert not validator.is_valid({key: value for key, value in event.items() if key != name}), name
         for name in set(event["data"]) - {"reason"}:
             data = {key: value for key, value in event["data"].items() if key != name}

@@ -1,6 +1,7 @@
 """The wire: what Billing says, and what it makes of what others say, however it was meant."""
 
 import json
+import re
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -82,9 +83,14 @@ class TestEncodeEvent:
             },
         }
 
-    def test_leaves_traceparent_out_where_there_is_none(self) -> None:
-        """CloudEvents extensions are strings; null is none."""
-        assert "traceparent" not in json.loads(encode_event(_change(), 1))
+    def test_what_nobody_traced_has_a_trace_of_its_correlation_id(self) -> None:
+        """Every event can be followed: the same correlation id gives the same trace, another one another."""
+        trace, again, other = (
+            json.loads(encode_event(_change(correlation_id=each), 1))["traceparent"] for each in ("c", "c", "d")
+        )
+
+        assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-00", trace)
+        assert (trace == again, trace == other) == (True, False)
 
     def test_is_the_same_byte_for_byte_each_time(self) -> None:
         """What is published again is what was published."""
@@ -141,7 +147,7 @@ class TestSchemas:
         assert list(written) == [fact.type for fact in FACTS]
         for kind, schema in written.items():
             assert schema["properties"]["type"] == {"const": kind}
-            assert set(schema["required"]) == set(schema["properties"]) - {"traceparent"}
+            assert set(schema["required"]) == set(schema["properties"])
 
 
 class TestOpenEnvelope:

@@ -335,7 +335,7 @@ class TestMessaging:
         """Repeats are answered the same with the cache, without it and after it forgot."""
         caller = await billing.register()
         first = await billing.buy(caller, key="key-1")
-        billing.replays.forget()
+        billing.replays.lose_everything()
         forgotten = await billing.buy(caller, key="key-1")
         billing.replays.is_down = True
         down = await billing.buy(caller, key="key-1")

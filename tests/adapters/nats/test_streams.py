@@ -180,20 +180,23 @@ class TestKeepStreams:
         """With NATS away at the start, streams and consumers are made as soon as it comes."""
         await server.stop()
         async with open_nats(server.url, name="test") as connection:
-            keeper = asyncio.create_task(keep_streams(connection, manage_all=True))
+            stop = asyncio.Event()
+            keeper = asyncio.create_task(keep_streams(connection, manage_all=True, stop=stop))
             await server.start()
 
             async def nothing_is_wrong() -> bool:
                 return not await check_streams(connection)
 
             await eventually(nothing_is_wrong)
-            await cancel(keeper)
+            stop.set()
+            await keeper
 
     async def test_makes_consumers_when_their_stream_comes(
         self, connection: NatsConnection, jetstream: JetStreamContext, eventually: Eventually
     ) -> None:
         """The consumers are made once the other services made their streams."""
-        keeper = asyncio.create_task(keep_streams(connection, manage_all=False))
+        stop = asyncio.Event()
+        keeper = asyncio.create_task(keep_streams(connection, manage_all=False, stop=stop))
 
         async def billing_is_there() -> bool:
             return BILLING in await stream_names(jetstream)
@@ -208,7 +211,8 @@ class TestKeepStreams:
             return False
 
         await eventually(consumer_is_there)
-        await cancel(keeper)
+        stop.set()
+        await keeper
 
 
 class TestCheckStreams:
@@ -293,10 +297,3 @@ async def configs(jetstream: JetStreamContext) -> dict[str, StreamConfig]:
 def without(config: StreamConfig, names: set[str]) -> dict[str, Any]:
     """The settings but for some."""
     return {name: value for name, value in vars(config).items() if name not in names}
-
-
-async def cancel(task: asyncio.Task[None]) -> None:
-    """This will end a task."""
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task

@@ -152,12 +152,13 @@ class TestOutages:
             cache = RedisReplayCache(client)
             await cache.get(a_key())
 
-            await asyncio.gather(*(cache.get(a_key()) for _ in range(500)))
+            for _ in range(20):  # one after the other: at once, the pool alone would keep most of them away
+                await cache.get(a_key())
 
         for writer in asked:
             writer.close()
         silent.close()
-        assert len(asked) < 50
+        assert len(asked) < 10
 
     async def test_outage_is_logged_once(self, server: Any, client: Redis) -> None:
         """An outage is one warning, not one for each request."""

@@ -12,8 +12,11 @@ from billing_cli.checkout_form import read_checkout
 from billing_cli.configuration import mask_url
 from billing_cli.errors import NoSigningSecret, ServiceFailed
 from billing_cli.processes import Backoff
+from billing_cli.purchase_screen import document
 from billing_cli.terminal import interval
 from billing_cli.tokens import Signer
+from billing_core.domain.purchases import PurchaseStatus
+from billing_core.testing import a_purchase
 
 
 class TestToken:
@@ -33,6 +36,22 @@ class TestToken:
             "platform": "sandbox",
             "scope": "billing:read",
         }
+
+    def test_scopes_may_be_one_text_and_a_bare_lifetime_is_seconds(self, lone_billing: Billing) -> None:
+        """Scopes are also read as a token writes them, with spaces between, and `--ttl 60` is a minute."""
+        answer = lone_billing.json(
+            "token",
+            "--merchant",
+            "m-1",
+            "--platform",
+            "sandbox",
+            "--scope",
+            "billing:read billing:write",
+            "--ttl",
+            "60",
+        )
+
+        assert (answer["scope"], answer["expires_in_s"]) == ("billing:read billing:write", 60)
 
     def test_without_json_it_is_alone_on_stdout(self, lone_billing: Billing) -> None:
         """The bare command prints the token and nothing else, for `$(…)`."""
@@ -81,6 +100,14 @@ class TestConfiguration:
         """Whatever place of a URL holds a secret, it is not shown."""
         assert mask_url(url) == shown
 
+    def test_words_are_read_in_any_case(self, lone_billing: Billing) -> None:
+        """`DEBUG` is a log level and `Off` an answer, as people write them."""
+        lone_billing.environment |= {"BILLING_LOG_LEVEL": "DEBUG", "BILLING_METRICS_AUTH": "Off"}
+
+        shown = lone_billing.json("config", "show")
+
+        assert [shown[name]["value"] for name in ("BILLING_LOG_LEVEL", "BILLING_METRICS_AUTH")] == ["debug", "off"]
+
     def test_a_wrong_setting_is_one_sentence(self, lone_billing: Billing) -> None:
         """A setting that cannot be used ends the command with 1 and names its variable."""
         lone_billing.environment["BILLING_PORT"] = "many"
@@ -90,6 +117,15 @@ class TestConfiguration:
         assert (result.exit_code, result.stdout) == (1, "")
         assert result.stderr.startswith("INVALID_CONFIGURATION: BILLING_PORT")
         assert "Traceback" not in result.stderr
+
+
+class TestPurchaseScreen:
+    def test_a_closed_purchase_shows_no_checkout(self) -> None:
+        """Nobody is handed the address of a checkout that is over, operators included."""
+        over = a_purchase(status=PurchaseStatus.COMPLETED)
+
+        assert over.checkout_url is not None
+        assert document(over)["checkout_url"] is None
 
 
 class TestNobodyThere:

@@ -230,11 +230,13 @@ class TestDatabase:
         billing.environment["BILLING_DATABASE_URL"] = empty_database_url
 
         before = billing("db", "check", "--json")
+        dry = billing.json("db", "upgrade", "--dry-run")
         first = billing.json("db", "upgrade")
         second = billing.json("db", "upgrade")
         after = billing.json("db", "check")
         current = billing.json("db", "current")
 
+        assert (dry["dry_run"], dry["pending"]) == (True, json.loads(before.stdout)["pending"])
         assert (before.exit_code, json.loads(before.stdout)["up_to_date"]) == (1, False)
         assert (first["before"], first["changed"], second["changed"]) == (None, True, False)
         assert after == {"up_to_date": True, "pending": []}

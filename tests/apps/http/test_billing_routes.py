@@ -78,7 +78,7 @@ class TestPurchases:
         """A replay repeats 200 where the first answer was 200, without the cache too."""
         await door.post(PURCHASES, WANTED)
         await door.post(PURCHASES, WANTED, key="second")
-        door.billing.replays.forget()
+        door.billing.replays.lose_everything()
 
         replayed = await door.post(PURCHASES, WANTED, key="second")
 

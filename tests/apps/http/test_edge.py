@@ -38,26 +38,33 @@ class TestCorrelation:
         assert UUID7.fullmatch(answer.headers["x-correlation-id"])
         assert_problem(answer, 404, "NOT_FOUND")
 
+    async def test_a_trace_is_continued(self, door: Door) -> None:
+        """A well-formed traceparent travels into the events."""
+        await door.post("/api/billing/trials", {}, headers=door.headers(more=[("traceparent", TRACE)]))
+
+        assert [event.traceparent for event in await door.billing.events()] == [TRACE]
+
     @pytest.mark.parametrize(
-        ("given", "continued"),
+        "given",
         [
-            ([TRACE], TRACE),
-            ([], None),
-            (["nonsense"], None),
-            ([TRACE, TRACE], None),
-            ([TRACE.upper()], None),
-            (["ff" + TRACE[2:]], None),
-            ([f"00-{'0' * 32}-b7ad6b7169203331-01"], None),
-            ([f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01"], None),
+            [],
+            ["nonsense"],
+            [TRACE, TRACE],
+            [TRACE.upper()],
+            ["ff" + TRACE[2:]],
+            [f"00-{'0' * 32}-b7ad6b7169203331-01"],
+            [f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01"],
         ],
     )
-    async def test_a_trace_is_continued(self, door: Door, given: list[str], continued: str | None) -> None:
-        """A well-formed traceparent travels into the events; no other does, and none is made up."""
+    async def test_a_trace_that_is_none_is_replaced(self, door: Door, given: list[str]) -> None:
+        """No other traceparent travels: the events get one of their own, not sampled."""
         headers = door.headers(more=[("traceparent", each) for each in given])
 
         await door.post("/api/billing/trials", {}, headers=headers)
 
-        assert [event.traceparent for event in await door.billing.events()] == [continued]
+        (event,) = await door.billing.events()
+        assert event.traceparent not in given
+        assert event.traceparent.endswith("-00")
 
 
 class TestPaths:

@@ -42,6 +42,15 @@ class TestEventId:
         """The id is written down here: a change of how it is made would announce every fact a second time."""
         assert str(_change(EXPIRED).event_id) == "ed63a12c-e2ea-5ab2-bd90-ab1555524c5f"
 
+    def test_is_one_for_ever_for_each_fact_that_happens_once(self) -> None:
+        """Whatever decides such a fact again, consumers drop it: its id leaves out the number of the change."""
+        once = {fact.type.removeprefix("evt.billing.") for fact in FACTS if fact.once}
+
+        assert once == {
+            "trial.started", "trial.expired", "trial.converted", "trial.ended", "trial.refused",
+            "credits.purchased", "credits.granted", "purchase.created",
+        }  # fmt: skip
+
     def test_tells_repeatable_facts_of_one_subject_apart(self) -> None:
         """A second reminder is another event, the same reminder again is not."""
         assert _change(EXPIRING, number=2).event_id != _change(EXPIRING, number=3).event_id

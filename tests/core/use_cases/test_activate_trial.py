@@ -39,7 +39,7 @@ class TestActivateTrial:
         caller = a_caller(await _registered(billing))
         first = await billing.activate_trial(caller, "key-1")
         if cache_forgets:
-            billing.replays.forget()
+            billing.replays.lose_everything()
 
         again = await billing.activate_trial(caller, "key-1")
 

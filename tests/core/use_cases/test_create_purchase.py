@@ -21,13 +21,14 @@ from billing_core.errors import (
     TooManyOpenPurchases,
 )
 from billing_core.ports.platforms import Checkout, PlatformAccount
-from billing_core.testing import InMemoryBilling, ScriptedPlatform, a_caller, a_merchant
+from billing_core.testing import InMemoryBilling, InMemoryStorage, ScriptedPlatform, a_caller, a_merchant
 from billing_core.use_cases.create_purchase import ROUTE, PurchaseRequest
 from billing_core.use_cases.inbound import Done
 
 URL = "https://shop.example/billing"
 LARGE = PurchaseRequest(pack="large", return_url=URL)
 AWAY = PlatformUnavailable("sandbox", "no answer")
+FREE_WITHIN_S = 5  # in memory a row that nobody holds is given at once
 
 CATALOG = {
     "version": "2",
@@ -75,6 +76,22 @@ class _WaitingPlatform(ScriptedPlatform):
         return await super().create_checkout(purchase, account)
 
 
+class _WatchfulPlatform(ScriptedPlatform):
+    """Looks, while it is called, at what is committed, and whether the merchant can be held by others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.storage = InMemoryStorage()
+        self.committed: list[Purchase] = []
+
+    async def create_checkout(self, purchase: Purchase, account: PlatformAccount) -> Checkout:
+        """This will hold the merchant and note the purchase before it answers."""
+        async with asyncio.timeout(FREE_WITHIN_S), self.storage.units() as uow:
+            await uow.merchants.lock(purchase.merchant_id)
+            self.committed.append(self.storage.tables.purchases[purchase.purchase_id])
+        return await super().create_checkout(purchase, account)
+
+
 class TestCreatePurchase:
     async def test_opens_a_purchase_and_its_checkout(self, billing: InMemoryBilling) -> None:
         """The merchant gets a page, the world hears of the purchase, and the reference is claimed."""
@@ -88,6 +105,15 @@ class TestCreatePurchase:
         assert purchase.checkout_url is not None
         assert _types(billing) == ["evt.billing.purchase.created"]
         assert billing.storage.tables.payment_claims == {("sandbox", purchase.platform_reference): purchase.id}
+
+    async def test_the_platform_is_called_between_two_transactions(self) -> None:
+        """The purchase is committed before the call, and nobody waits for the platform to answer."""
+        platform = _WatchfulPlatform()
+        billing = InMemoryBilling(platforms=[platform], storage=platform.storage)
+
+        await billing.buy(await billing.register())
+
+        assert [purchase.status for purchase in platform.committed] == [PurchaseStatus.CREATED]
 
     async def test_the_deadline_and_the_test_flag_are_the_platforms(self) -> None:
         """A purchase lives as long as its platform's checkout (market.md, rule 3)."""
@@ -121,7 +147,7 @@ class TestIdempotency:
         first = await billing.create_purchase(caller, "key-1", LARGE)
         await billing.pay(await billing.buy(caller, key="key-1"))
         if cache_forgets:
-            billing.replays.forget()
+            billing.replays.lose_everything()
 
         again = await billing.create_purchase(caller, "key-1", LARGE)
 
@@ -144,7 +170,7 @@ class TestIdempotency:
         caller = await billing.register()
         await billing.create_purchase(caller, "key-1", LARGE)
         if cache_forgets:
-            billing.replays.forget()
+            billing.replays.lose_everything()
 
         with pytest.raises(IdempotencyKeyReused):
             await billing.create_purchase(caller, "key-1", other)
@@ -232,7 +258,7 @@ class TestIdempotency:
         caller = await billing.register()
         first = await billing.buy(caller, key="key-1")
         billing.clock.advance(timedelta(hours=25))
-        billing.replays.forget()
+        billing.replays.lose_everything()
         await billing.purge_idempotency()
 
         again = await billing.create_purchase(caller, "key-1", LARGE)

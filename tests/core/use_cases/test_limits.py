@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from billing_core.domain.idempotency import RequestKey
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.testing import MOMENT, InMemoryBilling, a_purchase
@@ -58,7 +59,12 @@ class _EndlessStore:
         self.asked += 1
         return limit
 
-    purge_keys = purge_events = purge_inbox = purge
+    purge_events = purge_inbox = purge
+
+    async def purge_keys(self, created_before: datetime, limit: int) -> Sequence[RequestKey]:
+        """See `Housekeeping.purge_keys`."""
+        self.asked += 1
+        return [RequestKey(merchant_id="m", route="r", key="k")] * limit
 
 
 class TestLimits:
@@ -77,7 +83,9 @@ class TestLimits:
     async def test_forgetting_ends(self, billing: InMemoryBilling) -> None:
         """After so many batches of each kind the rest waits for the next run."""
         store = _EndlessStore()
-        await purge_idempotency.PurgeIdempotency(housekeeping=store, clock=billing.clock)(MOMENT)
+        await purge_idempotency.PurgeIdempotency(
+            housekeeping=store, replays=billing.replays, clock=billing.clock, batch=1
+        )(MOMENT)
         assert store.asked == 3 * purge_idempotency.MAX_BATCHES
 
     async def test_reconciling_and_expiring_purchases_end(self, billing: InMemoryBilling) -> None:

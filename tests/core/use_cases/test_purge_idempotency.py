@@ -7,6 +7,7 @@ import pytest
 
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.testing import MOMENT, InMemoryBilling, a_merchant, a_trial, an_origin
+from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 
 TICK = timedelta(microseconds=1)
@@ -42,7 +43,9 @@ class TestPurgeIdempotency:
     ) -> None:
         """Batch by batch, everything past its time and nothing else."""
         await _filled(billing, 5)
-        purge = PurgeIdempotency(housekeeping=billing.storage.housekeeping, clock=billing.clock, batch=2)
+        purge = PurgeIdempotency(
+            housekeeping=billing.storage.housekeeping, replays=billing.replays, clock=billing.clock, batch=2
+        )
 
         report = await purge(MOMENT + age)
 
@@ -61,3 +64,14 @@ class TestPurgeIdempotency:
 
         assert report.figures["events"] == 0
         assert len(billing.storage.tables.outbox) == 1
+
+    async def test_a_key_that_was_forgotten_is_new_again(self, billing: InMemoryBilling) -> None:
+        """The fast path forgets with the truth: the same key may then ask for something else."""
+        caller = await billing.register()
+        small = PurchaseRequest(pack="small", return_url="https://shop.example/billing")
+        await billing.create_purchase(caller, "key", small)
+
+        await billing.purge_idempotency(billing.clock.now() + timedelta(hours=24) + TICK)
+        answered = await billing.create_purchase(caller, "key", replace(small, pack="large"))
+
+        assert (answered.replayed, answered.answer.outcome) == (False, "created")

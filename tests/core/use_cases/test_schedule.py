@@ -13,6 +13,7 @@ def _jobs(billing: InMemoryBilling) -> tuple[ScheduledJob, ...]:
         outbox=billing.storage.outbox,
         publisher=billing.publisher,
         housekeeping=billing.storage.housekeeping,
+        replays=billing.replays,
         leadership=billing.storage.leadership,
         platforms=billing.platforms,
         catalog=billing.catalog,

@@ -16,6 +16,7 @@ from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources, open_resources
 from billing_adapters.settings import Settings, load_settings
 from billing_cli.quiet import quiet_logs
@@ -41,6 +42,7 @@ class CliContainer(containers.DeclarativeContainer):
     housekeeping = providers.Singleton(PostgresHousekeeping, database)
     leadership = providers.Singleton(PostgresLeadership, database)
     job_runs = providers.Singleton(PostgresJobRuns, database)
+    replays = providers.Singleton(RedisReplayCache, resources.provided.redis)
     publisher = providers.Singleton(NatsEventPublisher, resources.provided.nats)
     sender = providers.Singleton(NatsMessageSender, resources.provided.nats)
 
@@ -50,6 +52,7 @@ class CliContainer(containers.DeclarativeContainer):
         outbox=outbox,
         publisher=publisher,
         housekeeping=housekeeping,
+        replays=replays,
         leadership=leadership,
         platforms=platforms,
         catalog=catalog,

@@ -10,15 +10,15 @@ import typer
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
+_DURATION = re.compile(r"(\d{1,6})([smhd]?)")
 
 
 def read_duration(text: str) -> timedelta:
-    """This will read `90s`, `15m`, `1h` or `7d`. Raises `typer.BadParameter`."""
+    """This will read `90s`, `15m`, `1h` or `7d`; a bare number is seconds. Raises `typer.BadParameter`."""
     found = _DURATION.fullmatch(text)
     if found is None or int(found[1]) == 0:
         raise typer.BadParameter(f"{text!r} is no duration; write for example 90s, 15m, 1h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return timedelta(**{_UNITS[found[2] or "s"]: int(found[1])})
 
 
 def read_moment(text: str) -> datetime:

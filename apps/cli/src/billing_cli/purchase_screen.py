@@ -1,6 +1,6 @@
 """A purchase as operators see it: everything merchants see, and what is behind it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from billing_cli.terminal import moment
@@ -27,8 +27,7 @@ def row(purchase: Purchase) -> tuple[object, ...]:
 def document(purchase: Purchase) -> dict[str, Any]:
     """The purchase as HTTP shows it, and more."""
     return {
-        **PurchaseView.of(purchase, purchase.created_at).model_dump(mode="json"),
-        "checkout_url": purchase.checkout_url,
+        **PurchaseView.of(purchase, datetime.now(UTC)).model_dump(mode="json"),
         "reference": purchase.short_reference,
         "platform_account_id": purchase.platform_account_id,
         "catalog_version": purchase.offer.catalog_version,

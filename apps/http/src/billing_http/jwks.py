@@ -51,8 +51,8 @@ class PublishedKeys:
     """A `KeySource` over a JWKS URL.
 
     A set is good for five minutes; then the next token has it fetched again in the background. A key id that is not
-    in it has it fetched once, at most every 30 s however many such tokens come. The last good set is kept while the
-    issuer is away.
+    in it has it fetched at once, but for such ids at most every 30 s however many come. The last good set is kept
+    while the issuer is away.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class PublishedKeys:
         self._url, self._fetch, self._monotonic_s = url, fetch, monotonic_s
         self._keys: Mapping[str, VerificationKey] | None = None
         self._asked_at: float | None = None
+        self._missed_at: float | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._log = get_logger("jwks")
 
@@ -72,13 +73,22 @@ class PublishedKeys:
         if self._keys is None:
             await self._refresh(not_within_s=COOLDOWN_WITHOUT_KEYS_S)
         elif kid not in self._keys:
-            await self._refresh(not_within_s=COOLDOWN_S)
+            await self._look_for_new()
         else:
             self._start_refresh(not_within_s=FRESH_FOR_S)
         if self._keys is None:
             raise KeysUnavailable
         key = self._keys.get(kid)
         return key if key is not None and key.algorithm == algorithm else None
+
+    async def _look_for_new(self) -> None:
+        # Counted apart from other fetches: a key published a moment after one of those is found at once.
+        now_s = self._monotonic_s()
+        if self._missed_at is None or now_s - self._missed_at >= COOLDOWN_S:
+            self._missed_at = now_s
+            await self._refresh(not_within_s=0)
+        elif self._refreshing is not None:
+            await asyncio.shield(self._refreshing)  # the one that the first such token started
 
     async def _refresh(self, *, not_within_s: float) -> None:
         self._start_refresh(not_within_s=not_within_s)

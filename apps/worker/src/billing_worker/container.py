@@ -14,6 +14,7 @@ from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import OutboxBell, PostgresOutbox
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources
 from billing_core.domain.packs import Catalog
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
@@ -52,6 +53,7 @@ class WorkerContainer(containers.DeclarativeContainer):
     leadership = providers.Singleton(PostgresLeadership, database)
     job_runs = providers.Singleton(PostgresJobRuns, database)
     support = providers.Singleton(PostgresSupport, database)
+    replays = providers.Singleton(RedisReplayCache, resources.provided.redis)
     publisher = providers.Singleton(NatsEventPublisher, resources.provided.nats)
 
     register = providers.Singleton(
@@ -69,6 +71,7 @@ class WorkerContainer(containers.DeclarativeContainer):
         outbox=outbox,
         publisher=publisher,
         housekeeping=housekeeping,
+        replays=replays,
         leadership=leadership,
         platforms=platforms,
         catalog=catalog,

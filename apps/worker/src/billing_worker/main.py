@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvloop
 
 from billing_adapters.logs import configure_logs, get_logger
+from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams, keep_streams
 from billing_adapters.platforms import build_platforms
 from billing_adapters.preflight import refuse_superuser
@@ -52,27 +54,26 @@ async def run(settings: Settings) -> None:
 async def _run_loops(container: WorkerContainer, resources: Resources, settings: Settings, stop: asyncio.Event) -> None:
     loops = (container.merchants(), container.purchases(), container.relaying(), container.scheduling())
     async with asyncio.TaskGroup() as tasks:  # a loop that falls over takes the process down, to be started again
-        prepare = tasks.create_task(_prepare(resources, settings))
+        tasks.create_task(_keep_topology(resources.nats, settings, stop))
         for loop in loops:
             tasks.create_task(loop.run(stop))
-        await stop.wait()
-        prepare.cancel()
 
 
-async def _prepare(resources: Resources, settings: Settings) -> None:
-    """Streams and consumers are made as soon as NATS is there, and looked after from then on; until then the loops
-    wait."""
+async def _keep_topology(nats: NatsConnection, settings: Settings, stop: asyncio.Event) -> None:
+    """Streams and consumers are made as soon as NATS is there, and looked after from then on."""
     log = get_logger("worker")
-    while True:
+    ready = False
+    while not ready and not stop.is_set():
         try:
-            await ensure_streams(resources.nats, manage_all=settings.nats_manage_streams)
-            await ensure_consumers(resources.nats)
+            await ensure_streams(nats, manage_all=settings.nats_manage_streams)
+            await ensure_consumers(nats)
+            ready = True
         except PublishingUnavailable as away:
             log.warning("worker.waits_for_nats", reason=str(away))
-            await asyncio.sleep(TOPOLOGY_RETRY_S)
-        else:
-            break
-    log.info("worker.ready")
-    if ready_file := os.environ.get("BILLING_READY_FILE"):
-        await asyncio.to_thread(Path(ready_file).write_text, "ready\n")
-    await keep_streams(resources.nats, manage_all=settings.nats_manage_streams)
+            with suppress(TimeoutError):  # nobody stopped us: try again
+                await asyncio.wait_for(stop.wait(), TOPOLOGY_RETRY_S)
+    if ready:
+        log.info("worker.ready")
+        if ready_file := os.environ.get("BILLING_READY_FILE"):
+            await asyncio.to_thread(Path(ready_file).write_text, "ready\n")
+    await keep_streams(nats, manage_all=settings.nats_manage_streams, stop=stop)

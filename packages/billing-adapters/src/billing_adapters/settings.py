@@ -4,6 +4,7 @@ In development `.env` is read too. Any value may come from a file instead: `BILL
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -77,6 +78,11 @@ class Settings(BaseSettings):
     stripe_webhook_secret: SecretStr | None = Field(None, description="Verifies Stripe's webhooks")
     otel_endpoint: str | None = Field(None, description="OpenTelemetry collector; unset is off")
 
+    @field_validator("env", "log_level", "metrics_auth", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("platforms", "return_url_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -87,6 +93,13 @@ class Settings(BaseSettings):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or (unknown := set(value) - set(KNOWN_PLATFORMS)):
             raise ValueError(f"is a comma list of {', '.join(KNOWN_PLATFORMS)}; not {', '.join(sorted(unknown))}")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres(cls, value: SecretStr) -> SecretStr:
+        if not re.match(r"postgres(ql)?(\+asyncpg)?://", value.get_secret_value()):
+            raise ValueError("must begin with postgresql://")
         return value
 
     @field_validator("jwt_public_key")
@@ -159,7 +172,7 @@ class Settings(BaseSettings):
 
 def load_settings(**overrides: Any) -> Settings:
     """This will read the configuration. Raises InvalidConfiguration, naming every variable to mend."""
-    production = os.environ.get(f"{PREFIX}ENV") == "production"
+    production = os.environ.get(f"{PREFIX}ENV", "").lower() == "production"
     try:
         settings = Settings(_env_file=None if production else ".env", **overrides)
     except ValidationError as wrong:

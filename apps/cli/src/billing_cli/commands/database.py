@@ -1,5 +1,7 @@
 """`billing db`: migrations."""
 
+from typing import Annotated
+
 import typer
 
 from billing_cli.options import Json
@@ -8,13 +10,23 @@ app = typer.Typer(help="Migrations of the database.", no_args_is_help=True)
 
 
 @app.command(epilog="Example: billing db upgrade")
-def upgrade(json: Json = False) -> None:
+def upgrade(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell which migrations wait.")] = False,
+    json: Json = False,
+) -> None:
     """Bring the database to the newest schema; safe to repeat."""
     from billing_adapters.postgres import migrations
     from billing_cli.running import run
     from billing_cli.terminal import print_json, print_lines
 
     url = _database_url()
+    if dry_run:
+        waiting = tuple(run(lambda: migrations.pending(url)))
+        if json:
+            print_json({"dry_run": True, "pending": waiting})
+        else:
+            print_lines(f"{len(waiting)} migration(s) would run: {', '.join(waiting) or 'none'}.")
+        return
 
     async def act() -> tuple[str | None, str | None]:
         before = await migrations.current(url)

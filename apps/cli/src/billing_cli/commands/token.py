@@ -10,7 +10,9 @@ from billing_cli.options import Json, read_duration
 def token(
     merchant: Annotated[str, typer.Option(help="The merchant the token acts for.")],
     platform: Annotated[str, typer.Option(help="The merchant's platform: shopify, stripe or sandbox.")],
-    scope: Annotated[list[str] | None, typer.Option(help="A scope; may be repeated. Default: all of them.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="Scopes, with spaces between or repeated. Default: all of them.")
+    ] = None,
     ttl: Annotated[str, typer.Option(help="How long it is valid, e.g. 15m, 1h, 7d.")] = "1h",
     subject: Annotated[str, typer.Option(help="Who the caller says it is.")] = "billing-cli",
     json: Json = False,
@@ -26,7 +28,7 @@ def token(
         raise typer.BadParameter("a merchant id is 1-128 characters of A-Z a-z 0-9 . _ : -", param_hint="--merchant")
     if platform not in KNOWN_PLATFORMS:
         raise typer.BadParameter(f"choose one of {', '.join(KNOWN_PLATFORMS)}", param_hint="--platform")
-    scopes = scope or list(ALL_SCOPES)
+    scopes = [each for given in scope or ALL_SCOPES for each in given.split()] or list(ALL_SCOPES)
     if unknown := set(scopes) - set(ALL_SCOPES):
         hint = f"{', '.join(sorted(unknown))}: choose from {', '.join(ALL_SCOPES)}"
         raise typer.BadParameter(hint, param_hint="--scope")

@@ -54,7 +54,9 @@ async def _show(request: Request[State], platform: SandboxPlatform, offer: Sandb
             notice_unsent=request.query_params.get("notice") == "unsent",
         )
     over = offer.is_over(datetime.now(UTC))
-    return document("checkout.html", status_code=410 if over else 200, offer=offer, over=over)
+    # Also for clients that do not know that a form without an address goes where the page came from.
+    action = f"{request.url.path}?{urlencode({'offer': request.query_params['offer']})}"
+    return document("checkout.html", status_code=410 if over else 200, offer=offer, over=over, action=action)
 
 
 async def _decide(request: Request[State], platform: SandboxPlatform, offer: SandboxOffer) -> Response:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -68,11 +69,12 @@ CHECK_EVERY_S = 60.0
 _NAME_IN_USE = 10058
 
 
-async def keep_streams(connection: NatsConnection, *, manage_all: bool) -> None:
+async def keep_streams(connection: NatsConnection, *, manage_all: bool, stop: asyncio.Event) -> None:
     """This will do `ensure_streams` and `ensure_consumers` when NATS comes, until the streams of the other services are
-    there too, and every minute. It ends when it is cancelled, and never raises for an outage."""
+    there too, and every minute. It ends when `stop` is set (a cancellation nats-py may swallow), and never raises for
+    an outage."""
     done_for, done_at = 0, 0.0
-    while True:
+    while not stop.is_set():
         connected = connection.connections
         due = connected != done_for or time.monotonic() - done_at > CHECK_EVERY_S
         if connection.is_connected and due:
@@ -82,7 +84,8 @@ async def keep_streams(connection: NatsConnection, *, manage_all: bool) -> None:
                     done_for, done_at = connected, time.monotonic()
             except PublishingUnavailable as failure:
                 connection.warn("streams not ready", failure)
-        await asyncio.sleep(LOOK_AGAIN_AFTER_S)
+        with suppress(TimeoutError):  # nobody stopped us: look again
+            await asyncio.wait_for(stop.wait(), LOOK_AGAIN_AFTER_S)
 
 
 async def ensure_streams(connection: NatsConnection, *, manage_all: bool) -> None:

@@ -1,16 +1,18 @@
 """Forgetting what may be forgotten; each call is bounded and a transaction of its own."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Table, bindparam, delete, select, tuple_
+from sqlalchemy import BigInteger, Column, DateTime, Delete, Table, bindparam, delete, select, tuple_
 
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import idempotency_keys, inbox, outbox
+from billing_core.domain.idempotency import RequestKey
 
 
-def _purge(table: Table, moment: Column[object]) -> Statement:
+def _delete(table: Table, moment: Column[object]) -> Delete:
     key = tuple(table.primary_key.columns)
     # Rows that someone holds are left for the next time; two purges at once share the work.
     old = (
@@ -20,12 +22,14 @@ def _purge(table: Table, moment: Column[object]) -> Statement:
         .limit(bindparam("limit", type_=BigInteger()))
         .with_for_update(skip_locked=True)
     )
-    return Statement(delete(table).where(tuple_(*key).in_(old)))
+    return delete(table).where(tuple_(*key).in_(old))
 
 
-_PURGE_KEYS: Final = _purge(idempotency_keys, idempotency_keys.c.created_at)
-_PURGE_EVENTS: Final = _purge(outbox, outbox.c.published_at)
-_PURGE_INBOX: Final = _purge(inbox, inbox.c.received_at)
+_PURGE_KEYS: Final = Statement(
+    _delete(idempotency_keys, idempotency_keys.c.created_at).returning(*idempotency_keys.primary_key.columns)
+)
+_PURGE_EVENTS: Final = Statement(_delete(outbox, outbox.c.published_at))
+_PURGE_INBOX: Final = Statement(_delete(inbox, inbox.c.received_at))
 
 
 class PostgresHousekeeping:
@@ -34,9 +38,10 @@ class PostgresHousekeeping:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def purge_keys(self, created_before: datetime, limit: int) -> int:
-        """This will forget idempotency keys older than the moment, and say how many."""
-        return await self._database.run(_PURGE_KEYS, before=created_before, limit=limit)
+    async def purge_keys(self, created_before: datetime, limit: int) -> Sequence[RequestKey]:
+        """This will forget idempotency keys older than the moment, and say which."""
+        rows = await self._database.rows(_PURGE_KEYS, before=created_before, limit=limit)
+        return [RequestKey(merchant_id=row["merchant_id"], route=row["route"], key=row["key"]) for row in rows]
 
     async def purge_events(self, published_before: datetime, limit: int) -> int:
         """This will forget outbox rows published before the moment, and say how many."""

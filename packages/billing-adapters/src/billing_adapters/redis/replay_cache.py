@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -55,6 +55,11 @@ class RedisReplayCache:
         """This will remember a committed answer; nothing happens while Redis is away."""
         if not self._is_left_alone():
             await self._attempt(self._client.set(_name(key), _encode(remembered), ex=self._remembered_for))
+
+    async def forget(self, keys: Sequence[RequestKey]) -> None:
+        """This will forget the answers of these keys; while Redis is away they run out by themselves."""
+        if keys and not self._is_left_alone():
+            await self._attempt(self._client.unlink(*map(_name, keys)))
 
     def _is_left_alone(self) -> bool:
         now = time.monotonic()

@@ -1,5 +1,6 @@
 """What can be bought: credit packs, their prices, and the terms of a trial."""
 
+import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
@@ -8,6 +9,8 @@ from billing_core.domain.money import Money
 from billing_core.errors import FieldError, InvalidCatalog, InvalidPack, InvalidRequest
 
 MAX_CREDITS = 10**9
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAMED = "of 1-64 letters, digits, dots, dashes and underscores"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +83,8 @@ class Catalog:
 
     def __post_init__(self) -> None:
         codes = [pack.code for pack in self.packs]
-        if not self.version or not codes or len(set(codes)) != len(codes):
-            raise ValueError("a catalogue needs a version and packs with distinct codes")
+        if not _is_name(self.version) or not codes or len(set(codes)) != len(codes):
+            raise ValueError(f"a catalogue needs a version {_NAMED} and packs with distinct codes")
         if not _is_count(self.max_open_purchases, 1, 100):
             raise ValueError("max_open_purchases is from 1 to 100")
         for pack in self.packs:
@@ -127,6 +130,10 @@ class Catalog:
             raise InvalidCatalog(f"the catalogue lacks {missing}") from missing
         except (TypeError, ValueError, AttributeError) as wrong:
             raise InvalidCatalog(f"the catalogue is wrong: {wrong}") from wrong
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def _is_count(value: object, low: int, high: int) -> bool:

@@ -1,5 +1,6 @@
 """A fast path for repeated requests. The truth is `KeyRecords` in storage; this may forget at any time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,10 @@ class ReplayCache(Protocol):
 
     async def get(self, key: RequestKey) -> RememberedAnswer | None:
         """The remembered answer; None where there is none, or where the cache is away."""
+        ...
+
+    async def forget(self, keys: Sequence[RequestKey]) -> None:
+        """This will forget the answers of these keys; while the cache is away it forgets by itself within 24 hours."""
         ...
 
     async def put(self, key: RequestKey, remembered: RememberedAnswer) -> None:

@@ -246,8 +246,8 @@ class Outbox(Protocol):
 class Housekeeping(Protocol):
     """Forgetting what may be forgotten; each call is bounded and a transaction of its own."""
 
-    async def purge_keys(self, created_before: datetime, limit: int) -> int:
-        """This will forget idempotency keys older than the moment, and say how many."""
+    async def purge_keys(self, created_before: datetime, limit: int) -> Sequence[RequestKey]:
+        """This will forget idempotency keys older than the moment, and say which."""
         ...
 
     async def purge_events(self, published_before: datetime, limit: int) -> int:

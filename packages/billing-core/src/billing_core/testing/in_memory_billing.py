@@ -135,7 +135,7 @@ class InMemoryBilling:
         self.reconcile_purchases = ReconcilePurchases(units=units, check=check, clock=clock)
         self.expire_purchases = ExpirePurchases(units=units, check=check, platforms=self.platforms, clock=clock)
         self.archive_purchases = ArchivePurchases(units=units, clock=clock)
-        self.purge_idempotency = PurgeIdempotency(housekeeping=storage.housekeeping, clock=clock)
+        self.purge_idempotency = PurgeIdempotency(housekeeping=storage.housekeeping, replays=self.replays, clock=clock)
         self.relay_events = RelayEvents(
             outbox=storage.outbox, publisher=self.publisher, leadership=storage.leadership, clock=clock
         )

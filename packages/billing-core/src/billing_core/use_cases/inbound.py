@@ -11,8 +11,8 @@ from billing_core.ports.clock import NewId
 from billing_core.ports.storage import ParkedMessage
 
 # Seconds before a message whose purchase is not known yet is tried again; after the last one it is parked. A notice
-# may overtake our own commit by moments, so it starts small; a minute covers a request that ran into its time-out.
-UNKNOWN_REFERENCE_DELAYS_S: Final = (1, 2, 4, 8, 16, 30)
+# may overtake our own commit by moments, so it starts small; half a minute covers a request that ran into its time-out.
+UNKNOWN_REFERENCE_DELAYS_S: Final = (1, 2, 4, 8, 15)
 MAX_DELAY_S: Final = 300
 
 

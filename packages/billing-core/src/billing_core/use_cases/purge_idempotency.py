@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from billing_core.domain.idempotency import REMEMBERED_FOR
 from billing_core.ports.clock import Clock
+from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.storage import Housekeeping
 from billing_core.use_cases.jobs import JobReport
 
@@ -20,18 +21,23 @@ class PurgeIdempotency:
 
     name = "purge-idempotency"
 
-    def __init__(self, *, housekeeping: Housekeeping, clock: Clock, batch: int = BATCH) -> None:
-        self._housekeeping, self._clock, self._batch = housekeeping, clock, batch
+    def __init__(self, *, housekeeping: Housekeeping, replays: ReplayCache, clock: Clock, batch: int = BATCH) -> None:
+        self._housekeeping, self._replays, self._clock, self._batch = housekeeping, replays, clock, batch
 
     async def __call__(self, now: datetime | None = None) -> JobReport:
         """This will forget keys after 24 hours, published events after 14 days and message ids after 30."""
         now = now or self._clock.now()
         figures = {
-            "keys": await self._purge(self._housekeeping.purge_keys, now - REMEMBERED_FOR),
+            "keys": await self._purge(self._forget_keys, now - REMEMBERED_FOR),
             "events": await self._purge(self._housekeeping.purge_events, now - EVENTS_KEPT_FOR),
             "messages": await self._purge(self._housekeeping.purge_inbox, now - INBOX_KEPT_FOR),
         }
         return JobReport(done=sum(figures.values()), figures=figures)
+
+    async def _forget_keys(self, created_before: datetime, limit: int) -> int:
+        gone = await self._housekeeping.purge_keys(created_before, limit)
+        await self._replays.forget(gone)  # the fast path must not remember what the truth forgot
+        return len(gone)
 
     async def _purge(self, forget: Callable[[datetime, int], Awaitable[int]], before: datetime) -> int:
         done = 0

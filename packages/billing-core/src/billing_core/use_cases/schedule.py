@@ -6,6 +6,7 @@ from typing import Protocol
 
 from billing_core.domain.packs import Catalog
 from billing_core.ports.clock import Clock
+from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.platforms import PaymentPlatform
 from billing_core.ports.publishing import EventPublisher
 from billing_core.ports.storage import Housekeeping, Leadership, OpenUnitOfWork, Outbox
@@ -27,6 +28,7 @@ def scheduled_jobs(
     outbox: Outbox,
     publisher: EventPublisher,
     housekeeping: Housekeeping,
+    replays: ReplayCache,
     leadership: Leadership,
     platforms: Mapping[str, PaymentPlatform],
     catalog: Catalog,
@@ -45,7 +47,11 @@ def scheduled_jobs(
         _job(RemindTrials(units=units, clock=clock), _OFTEN, "announce trials that end soon"),
         _job(ExpireTrials(units=units, clock=clock), _DAILY, "expire trials whose end has come"),
         _job(ArchivePurchases(units=units, clock=clock), _DAILY, "move purchases that ended 90 days ago away"),
-        _job(PurgeIdempotency(housekeeping=housekeeping, clock=clock), _HOURLY, "forget keys older than 24 hours"),
+        _job(
+            PurgeIdempotency(housekeeping=housekeeping, replays=replays, clock=clock),
+            _HOURLY,
+            "forget keys older than 24 hours",
+        ),
     )
 
 

@@ -48,6 +48,17 @@ class ReplayCacheContract:
 
         assert await replay_cache.get(key) == _remembered(b"2")
 
+    async def test_what_is_forgotten_is_gone_and_nothing_else(self, replay_cache: ReplayCache) -> None:
+        """Forgetting names the keys; one that was never put is no error."""
+        gone, kept, never = (a_request_key(f"merchant-{number}") for number in range(3))
+        await replay_cache.put(gone, _remembered())
+        await replay_cache.put(kept, _remembered())
+
+        await replay_cache.forget([gone, never])
+        await replay_cache.forget([])
+
+        assert [await replay_cache.get(key) for key in (gone, kept)] == [None, _remembered()]
+
     async def test_any_visible_ascii_key_of_full_length_is_remembered(self, replay_cache: ReplayCache) -> None:
         """Keys are 1-255 visible ASCII characters, whatever the store uses as separators."""
         visible = "".join(chr(code) for code in range(0x21, 0x7F))

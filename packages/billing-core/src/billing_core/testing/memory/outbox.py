@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
+from billing_core.domain.idempotency import RequestKey
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.testing.memory.tables import Tables
 
@@ -38,7 +39,7 @@ class InMemoryHousekeeping:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def purge_keys(self, created_before: datetime, limit: int) -> int:
+    async def purge_keys(self, created_before: datetime, limit: int) -> Sequence[RequestKey]:
         """See `Housekeeping.purge_keys`."""
         ages = {key: record.created_at for key, record in self._tables.keys.items()}
         return _forget(self._tables.keys, ages, created_before, limit)
@@ -46,11 +47,11 @@ class InMemoryHousekeeping:
     async def purge_events(self, published_before: datetime, limit: int) -> int:
         """See `Housekeeping.purge_events`."""
         ages = {key: row.published_at for key, row in self._tables.outbox.items()}
-        return _forget(self._tables.outbox, ages, published_before, limit)
+        return len(_forget(self._tables.outbox, ages, published_before, limit))
 
     async def purge_inbox(self, received_before: datetime, limit: int) -> int:
         """See `Housekeeping.purge_inbox`."""
-        return _forget(self._tables.inbox, dict(self._tables.inbox), received_before, limit)
+        return len(_forget(self._tables.inbox, dict(self._tables.inbox), received_before, limit))
 
 
 class InMemoryLeadership:
@@ -87,8 +88,8 @@ class InMemoryJobRuns:
         self._tables.runs[job] = at
 
 
-def _forget(table: dict[K, V], ages: Mapping[K, datetime | None], before: datetime, limit: int) -> int:
+def _forget(table: dict[K, V], ages: Mapping[K, datetime | None], before: datetime, limit: int) -> Sequence[K]:
     old = [key for key, age in ages.items() if age is not None and age < before][:limit]
     for key in old:
         del table[key]
-    return len(old)
+    return old

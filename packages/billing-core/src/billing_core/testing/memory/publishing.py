@@ -71,6 +71,11 @@ class InMemoryReplayCache:
         if not self.is_down:
             self._remembered[key] = remembered
 
-    def forget(self) -> None:
+    async def forget(self, keys: Sequence[RequestKey]) -> None:
+        """See `ReplayCache.forget`."""
+        for key in () if self.is_down else keys:
+            self._remembered.pop(key, None)
+
+    def lose_everything(self) -> None:
         """This will lose everything, as a cache may."""
         self._remembered.clear()

@@ -1,0 +1,108 @@
+"""The configuration: read strictly, refused clearly."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from billing_adapters.settings import DEVELOPMENT_SECRET, InvalidConfiguration, Settings, load_settings
+from billing_core.domain.packs import default_catalog
+from billing_core.errors import InvalidCatalog
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An environment and a folder without settings."""
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"BILLING_{field.upper()}", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_setting_stands_in_the_example_with_its_meaning() -> None:
+    """`.env.example` names every variable, in order, behind a line that explains it."""
+    example = (ROOT / ".env.example").read_text("utf-8")
+
+    found = re.findall(r"^# (.+)\n#(BILLING_\w+)=", example, re.MULTILINE)
+
+    assert [(about, name) for about, name in found] == [
+        (field.description, f"BILLING_{name.upper()}") for name, field in Settings.model_fields.items()
+    ]
+
+
+def test_a_value_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`…_FILE` names the file; the newline at its end is not part of the value."""
+    secret = tmp_path / "secret"
+    secret.write_text("x" * 40 + "\n")
+    monkeypatch.setenv("BILLING_JWT_SECRET_FILE", str(secret))
+
+    settings = load_settings()
+
+    assert settings.signing_secret() == "x" * 40
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BILLING_PORT", "65536"),
+        ("BILLING_ENV", "staging"),
+        ("BILLING_PLATFORMS", "paypal"),
+        ("BILLING_DATABASE_URL", "mysql://billing@localhost/billing"),
+        ("BILLING_SHOPIFY_API_VERSION", "latest"),
+        ("BILLING_JWT_PUBLIC_KEY", "/there/is/no/such.pem"),
+        ("BILLING_JWT_SECRET_FILE", "/there/is/no/such/secret"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """The refusal names the variable to mend."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(InvalidConfiguration, match=variable):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({}, "BILLING_JWT_SECRET"),
+        ({"jwt_secret": DEVELOPMENT_SECRET}, "development sample"),
+        ({"jwt_secret": "short"}, "at least 32 bytes"),
+        ({"jwt_secret": "x" * 40}, "take sandbox out"),
+        ({"jwt_secret": "x" * 40, "platforms": "stripe"}, "sample password"),
+    ],
+)
+def test_production_refuses_what_belongs_to_development(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], named: str
+) -> None:
+    """Sample secrets, the sandbox and sample passwords stop the start, with what to mend."""
+    monkeypatch.setenv("BILLING_ENV", "production")
+    for field, value in settings.items():
+        monkeypatch.setenv(f"BILLING_{field.upper()}", value)
+
+    with pytest.raises(InvalidConfiguration, match=named):
+        load_settings()
+
+
+def test_the_catalogue_of_the_docs_is_the_built_in_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The example in docs/catalogue.md can be used as it stands, and sells what is built in."""
+    text = (ROOT / "docs" / "catalogue.md").read_text("utf-8")
+    example = tmp_path / "catalogue.toml"
+    example.write_text(re.findall(r"```toml\n(.+?)```", text, re.DOTALL)[0])
+    monkeypatch.setenv("BILLING_CATALOG", str(example))
+
+    catalog = load_settings().load_catalog()
+
+    built_in = default_catalog()
+    assert catalog.version == "2026-11"
+    assert (catalog.packs, catalog.trial) == (built_in.packs, built_in.trial)
+
+
+def test_a_catalogue_that_is_wrong_names_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mistake in the catalogue is told with the file's name."""
+    example = tmp_path / "catalogue.toml"
+    example.write_text('version = "1"\n[[packs]]\ncode = "small"\ncredits = 1.5\nprices = { USD = "9.99" }\n')
+    monkeypatch.setenv("BILLING_CATALOG", str(example))
+
+    with pytest.raises(InvalidCatalog, match=r"catalogue\.toml.*small"):
+        load_settings().load_catalog()
