@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.aio.client import Client
 from structlog.testing import capture_logs
 
 from billing_adapters.embedded.binaries import find_programs
@@ -26,6 +27,17 @@ class TestOpenNats:
             await connection.ping()
 
             assert connection.is_connected
+
+    async def test_a_loss_nobody_told_of_yet_is_waited_for(self, server: Any) -> None:
+        """Waiting waits, or those who wait again and again would let nobody else run."""
+        loop = asyncio.get_running_loop()
+        async with open_nats(server.url, name="test") as connection:
+            connection._client = Client()  # as between the loss and nats-py's word of it
+            began = loop.time()
+
+            found = await connection.wait_connected(0.05)
+
+            assert (found, loop.time() - began >= 0.05) == (False, True)
 
     async def test_opens_without_nats_and_connects_when_it_comes(self, server: Any) -> None:
         """With NATS away at the start, everything fails at once until NATS comes, and then works."""

@@ -8,10 +8,11 @@ import pytest
 
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformError, PlatformThrottled, PlatformUnavailable
+from billing_core.errors import PlatformAuthError, PlatformError, PlatformThrottled, PlatformUnavailable
 from billing_core.messages import PURCHASE_UPDATED, InboundMessage
 from billing_core.testing import InMemoryBilling, a_purchase_updated
 from billing_core.testing.builders import again
+from billing_core.use_cases.handle_webhooks import HOPELESS_ATTEMPTS
 from billing_core.use_cases.inbound import (
     MAX_DELAY_S,
     UNKNOWN_REFERENCE_DELAYS_S,
@@ -199,6 +200,19 @@ class TestPlatformTrouble:
         outcomes = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
 
         assert outcomes == [Retry(delay_s=delay_s, reason=str(trouble))]
+
+    @pytest.mark.parametrize(("attempt", "outcome"), [(HOPELESS_ATTEMPTS - 1, Retry), (HOPELESS_ATTEMPTS, Parked)])
+    async def test_a_notice_the_platform_will_never_tell_us_about_is_parked_in_the_end(
+        self, billing: InMemoryBilling, attempt: int, outcome: type
+    ) -> None:
+        """A refusal for good is tried for a while, for somebody may mend it; then the notice waits aside."""
+        purchase = await _bought(billing)
+        billing.platform.fail("look_up", PlatformAuthError("sandbox", "the token was revoked"))
+
+        outcomes = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
+
+        assert [type(each) for each in outcomes] == [outcome]
+        assert len(billing.storage.tables.parked) == (outcome is Parked)
 
     async def test_one_purchases_trouble_is_not_anothers(self, billing: InMemoryBilling) -> None:
         """In one batch the one is tried again and the other is settled; the retry then settles too."""

@@ -41,6 +41,16 @@ class TestRunDueJobs:
 
         assert runs == [1, 1, 2, 3]
 
+    async def test_a_run_noted_by_a_clock_ahead_of_ours_stops_nothing(self, clock: FixedClock) -> None:
+        """After a clock was set back the job runs at once, not when the wrong time comes round."""
+        job, storage = _CountingJob(), InMemoryStorage()
+        await storage.runs.note_run("job-0", clock.now() + timedelta(days=1))
+
+        await _scheduler(clock, storage, job)()
+
+        assert job.runs == 1
+        assert await storage.runs.last_run("job-0") == clock.now()
+
     async def test_a_failed_job_is_told_and_due_again_and_the_next_one_runs(self, clock: FixedClock) -> None:
         """The outcome carries the error; nothing is swallowed."""
         failing, other = _CountingJob(failures=1), _CountingJob()

@@ -1,5 +1,6 @@
 """A parked message can be sent again, once what was wrong is mended."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from billing_core.errors import ParkedMessageNotFound, PublishingUnavailable
 from billing_core.messages import InboundMessage
 from billing_core.testing import InMemoryBilling, ScriptedPlatform, a_merchant, a_merchant_created
 from billing_core.use_cases.inbound import Done
+from billing_core.use_cases.replay_parked import ReplayParked
 
 
 async def _parked(billing: InMemoryBilling, *, bare: bool) -> UUID:
@@ -50,6 +52,19 @@ class TestReplayParked:
         """With where to look."""
         with pytest.raises(ParkedMessageNotFound, match="billing parked list"):
             await billing.replay_parked(UUID(int=1))
+
+    async def test_a_message_still_not_understood_when_it_arrives_waits_again(self, billing: InMemoryBilling) -> None:
+        """Even where it is handled before the replay has returned."""
+        parked_id = await _parked(billing, bare=True)
+
+        class Prompt:
+            async def send(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
+                await billing.register_merchants([InboundMessage(subject=subject, body=body, headers=headers)])
+
+        await ReplayParked(units=billing.storage.units, sender=Prompt(), clock=billing.clock)(parked_id)
+
+        waiting = [each for each in billing.storage.tables.parked.values() if each.replayed_at is None]
+        assert [each.parked_id != parked_id for each in waiting] == [True]
 
     async def test_a_message_that_could_not_be_sent_still_waits(self, billing: InMemoryBilling) -> None:
         """It is noted as replayed only once the broker has it."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 
@@ -21,6 +22,14 @@ from billing_core.errors import BillingError, PublishingUnavailable
 from billing_worker.container import WorkerContainer, build_container
 
 TOPOLOGY_RETRY_S = 1.0
+
+
+class Loop(Protocol):
+    """What the worker does all the time."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """This will go on until `stop` is set."""
+        ...
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -56,7 +65,14 @@ async def _run_loops(container: WorkerContainer, resources: Resources, settings:
     async with asyncio.TaskGroup() as tasks:  # a loop that falls over takes the process down, to be started again
         tasks.create_task(_keep_topology(resources.nats, settings, stop))
         for loop in loops:
-            tasks.create_task(loop.run(stop))
+            tasks.create_task(_run_loop(loop, stop))
+
+
+async def _run_loop(loop: Loop, stop: asyncio.Event) -> None:
+    try:
+        await loop.run(stop)
+    finally:
+        stop.set()  # a worker with one loop less is none: the others end too, even those that miss a cancellation
 
 
 async def _keep_topology(nats: NatsConnection, settings: Settings, stop: asyncio.Event) -> None:

@@ -79,6 +79,8 @@ class NatsConnection:
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """This will wait up to `timeout_s` seconds for a connection, and say whether there is one."""
+        if not self.is_connected:  # nats-py tells of a loss a moment after it; who waits must wait already
+            self._connected.clear()
         with suppress(TimeoutError):  # told by the answer
             await asyncio.wait_for(self._connected.wait(), max(timeout_s, 0))
         return self.is_connected

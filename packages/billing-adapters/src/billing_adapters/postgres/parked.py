@@ -58,7 +58,10 @@ class PostgresParkedMessages:
         rows = await self._wire.rows(_LIST_WAITING if waiting_only else _LIST, limit=limit)
         return [parked_message_of(row) for row in rows]
 
-    async def mark_replayed(self, parked_id: UUID, at: datetime) -> None:
-        """This will note that the message was sent again. Raises ParkedMessageNotFound where there is none."""
+    async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
+        """This will note when the message was sent again; None: it waits, for it was not.
+
+        Raises ParkedMessageNotFound where there is none.
+        """
         if not await self._wire.run(_MARK_REPLAYED, parked_id=parked_id, at=at):
             raise ParkedMessageNotFound(f"there is no parked message {parked_id}")

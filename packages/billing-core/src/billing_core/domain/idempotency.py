@@ -12,7 +12,7 @@ from billing_core.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 REMEMBERED_FOR = timedelta(hours=24)
 # Longer than any request may take with its platform call: after it a first request that never answered is taken for
 # dead, and a repeat goes on with its purchase.
-LOCKED_FOR = timedelta(seconds=30)
+LOCKED_FOR = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

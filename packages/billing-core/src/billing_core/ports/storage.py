@@ -195,8 +195,8 @@ class ParkedMessages(Protocol):
         """Up to `limit` parked messages, newest first; without those that were replayed, unless asked for."""
         ...
 
-    async def mark_replayed(self, parked_id: UUID, at: datetime) -> None:
-        """This will note that the message was sent again."""
+    async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
+        """This will note when the message was sent again; None: it waits, for it was not."""
         ...
 
 

@@ -26,6 +26,9 @@ async def replay(cache: ReplayCache, key: RequestKey, fingerprint: str) -> Answe
 
 
 async def remember(cache: ReplayCache, key: RequestKey, fingerprint: str, answered: Answered) -> Answered:
-    """This will put a committed answer on the fast path and give it back."""
+    """This will put a committed answer on the fast path and give it back; one told again is as old as it was, and is
+    not remembered for longer."""
+    if answered.replayed:
+        return answered
     await cache.put(key, RememberedAnswer(fingerprint=fingerprint, answer=answered.answer))
     return answered

@@ -26,6 +26,9 @@ from billing_core.use_cases.inbound import (
 from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
 
 SOURCE = "billing-purchase-updated"
+# A platform that refuses us for good (a revoked token) is asked for some 20 minutes, for an operator may mend it; then
+# the notice is parked, to be replayed, and the reconciler goes on asking.
+HOPELESS_ATTEMPTS = 10
 
 Reference = tuple[str, str]
 
@@ -139,6 +142,8 @@ def _known_before(read: _Read, owners: Mapping[Reference, Owner], seen: frozense
 
 def _weigh(answer: PlatformAnswer, read: _Read) -> Outcome:
     if isinstance(answer, PlatformError):
+        if not answer.retryable and read.message.attempt >= HOPELESS_ATTEMPTS:
+            return Parked(reason=str(answer))
         asked_for = int(answer.retry_after_s or 0)
         return Retry(delay_s=max(asked_for, backoff_s(read.message.attempt)), reason=str(answer))
     if answer is None:

@@ -63,7 +63,9 @@ class RunDueJobs:
 
     async def _is_due(self, job: ScheduledJob) -> bool:
         last = await self._runs.last_run(job.name)
-        return last is None or last + job.every <= self._clock.now()
+        now = self._clock.now()
+        # A run in the future was noted by a clock that has been set back since: it must not stop the job until then.
+        return last is None or last > now or last + job.every <= now
 
     async def _run(self, job: ScheduledJob) -> JobOutcome:
         started = self._clock.now()

@@ -1,8 +1,9 @@
 """Send a parked message again, once what was wrong is mended."""
 
+from datetime import datetime
 from uuid import UUID
 
-from billing_core.errors import ParkedMessageNotFound
+from billing_core.errors import ParkedMessageNotFound, PublishingUnavailable
 from billing_core.ports.clock import Clock
 from billing_core.ports.publishing import MessageSender
 from billing_core.ports.storage import OpenUnitOfWork, ParkedMessage
@@ -26,8 +27,16 @@ class ReplayParked:
             raise ParkedMessageNotFound(f"there is no parked message {parked_id}; see `billing parked list`")
         now = self._clock.now()
         headers = {**message.headers, "Nats-Msg-Id": f"replay-{parked_id}-{now:%Y%m%dT%H%M%S%f}"}
-        await self._sender.send(message.subject, message.body, headers)
-        async with self._units() as uow:
-            await uow.parked.mark_replayed(parked_id, now)
-            await uow.commit()
+        # Noted first: a message that is still not understood is parked again at once, and must find room to wait in.
+        await self._note(parked_id, now)
+        try:
+            await self._sender.send(message.subject, message.body, headers)
+        except PublishingUnavailable:
+            await self._note(parked_id, message.replayed_at)
+            raise
         return message
+
+    async def _note(self, parked_id: UUID, at: datetime | None) -> None:
+        async with self._units() as uow:
+            await uow.parked.mark_replayed(parked_id, at)
+            await uow.commit()

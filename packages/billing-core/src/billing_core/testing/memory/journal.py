@@ -110,7 +110,7 @@ class InMemoryParkedMessages:
         rows = [each for each in self._tx.view.parked.rows() if each.replayed_at is None or not waiting_only]
         return sorted(rows, key=lambda each: (each.parked_at, each.parked_id), reverse=True)[:limit]
 
-    async def mark_replayed(self, parked_id: UUID, at: datetime) -> None:
+    async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
         """See `ParkedMessages.mark_replayed`."""
         if (message := self._tx.view.parked.get(parked_id)) is not None:
             await self._tx.hold(("parked", message.source, message.message_id))
