@@ -85,6 +85,8 @@ def announce(page: Page, service: Service) -> str:
 def buy(page: Page, pack: str) -> None:
     """This will buy a pack and go to its checkout."""
     page.get_by_role("button", name=f"Buy {pack}").click()
+    # The purchase's first event may redraw its line: press once it has arrived.
+    expect(page.get_by_text("evt.billing.purchase.created").first).to_be_visible()
     page.get_by_role("link", name="Open checkout").click()
     expect(page.get_by_text("Test mode")).to_be_visible()
 

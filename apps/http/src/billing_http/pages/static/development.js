@@ -147,7 +147,11 @@ async function purchase(pack) {
 function showPurchases(purchases) {
   at("no-purchases").hidden = purchases.length > 0;
   const kept = new Map([...at("purchases").children].map((item) => [item.dataset.purchase, item]));
-  at("purchases").replaceChildren(...purchases.map((each) => purchaseItem(each, kept.get(each.id))));
+  const items = purchases.map((each) => purchaseItem(each, kept.get(each.id)));
+  const shown = at("purchases").children;
+  // Putting back even the same items would take them away from under a press of the mouse.
+  if (items.length === shown.length && items.every((item, place) => item === shown[place])) return;
+  at("purchases").replaceChildren(...items);
 }
 
 function purchaseItem(purchase, before) {
