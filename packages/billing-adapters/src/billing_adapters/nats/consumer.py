@@ -12,6 +12,8 @@ from billing_adapters.nats.streams import ConsumerPlan, ensure_consumer
 from billing_core.errors import PublishingUnavailable
 from billing_core.messages import InboundMessage
 
+# How soon a server that is there but refuses is asked again.
+TRY_AGAIN_AFTER_S = 0.5
 _OUTAGE = (PublishingUnavailable, ConsumerGone, *NATS_FAILURES)
 
 
@@ -60,16 +62,17 @@ class NatsConsumer:
 
     async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]:
         """This will return up to `batch` deliveries, as soon as there are any; none when none came within
-        `timeout_s` seconds, or while NATS, the stream or the consumer is missing. Never raises for an outage, and
-        then takes its time, so it may be called in a loop. Handle what it returned within the `ack_wait` of 30 s or
-        say `in_progress`."""
+        `timeout_s` seconds, or while NATS, the stream or the consumer is missing. Never raises for an outage, but
+        tries again until the time is over, so it may be called in a loop. Handle what it returned within the
+        `ack_wait` of 30 s or say `in_progress`."""
         deadline = time.monotonic() + timeout_s
-        try:
-            return await self._fetch(batch, deadline)
-        except _OUTAGE as failure:
-            self._connection.warn(f"no messages from {self._plan.durable}", failure)
-            await self._wait_out(deadline)
-            return ()
+        while True:
+            try:
+                return await self._fetch(batch, deadline)
+            except _OUTAGE as failure:
+                self._connection.warn(f"no messages from {self._plan.durable}", failure)
+            if not await self._worth_another_try(deadline):
+                return ()
 
     async def pending(self) -> int | None:
         """How many messages are not done yet, delivered or not; None where that cannot be told now."""
@@ -88,11 +91,14 @@ class NatsConsumer:
             found = await self._pull.messages(batch, deadline - time.monotonic())
         return tuple(Delivery(self._connection, each) for each in found)
 
-    async def _wait_out(self, deadline: float) -> None:
+    async def _worth_another_try(self, deadline: float) -> bool:
+        """This will wait for the connection, or, where NATS answers but refuses (it may still be clearing a deleted
+        consumer away), for a moment; False when the time is over."""
+        left_s = deadline - time.monotonic()
         if not self._connection.is_connected:
-            await self._connection.wait_connected(deadline - time.monotonic())
-        else:
-            await asyncio.sleep(max(deadline - time.monotonic(), 0))
+            return await self._connection.wait_connected(left_s)
+        await asyncio.sleep(max(min(left_s, TRY_AGAIN_AFTER_S), 0))
+        return left_s > TRY_AGAIN_AFTER_S
 
 
 def inbound(delivered: Msg) -> InboundMessage:
