@@ -91,7 +91,7 @@ def test_the_catalogue_of_the_docs_is_the_built_in_one(monkeypatch: pytest.Monke
     example.write_text(re.findall(r"```toml\n(.+?)```", text, re.DOTALL)[0])
     monkeypatch.setenv("BILLING_CATALOG", str(example))
 
-    catalog = load_settings().load_catalog()
+    (catalog,) = load_settings().load_price_book().versions
 
     built_in = default_catalog()
     assert catalog.version == "2026-11"
@@ -105,4 +105,4 @@ def test_a_catalogue_that_is_wrong_names_its_file(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("BILLING_CATALOG", str(example))
 
     with pytest.raises(InvalidCatalog, match=r"catalogue\.toml.*small"):
-        load_settings().load_catalog()
+        load_settings().load_price_book()

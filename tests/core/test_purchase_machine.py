@@ -1,5 +1,6 @@
 """A purchase through any life: the rules of contract 5 hold after every step."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -88,9 +89,9 @@ class PurchaseMachine(RuleBasedStateMachine):
     def check(self) -> None:
         """This will let the reconciler look: that is no change."""
         if self.purchase.is_open:
-            self.purchase = self.purchase.checked(self.now)
-            assert self.purchase.check_at is not None
-            assert self.purchase.check_at > self.now
+            check_at = self.purchase.next_check(self.now, self.purchase.expires_at)
+            assert check_at > self.now
+            self.purchase = replace(self.purchase, check_at=check_at)
 
     @rule(status=UNPAID, refunded=st.integers(0, 50))
     def reported_unpaid(self, status: PaymentStatus, refunded: int) -> None:

@@ -104,6 +104,7 @@ BROKEN_PURCHASES: dict[str, dict[str, Any]] = {
     "purchases_platform_reference_length": {"platform_reference": "r" * 256},
     "purchases_checkout_url_length": {"checkout_url": "u" * 8193},
     "purchases_review_reason_length": {"review_reason": "r" * 2001},
+    "purchases_review_dismissed_length": {"review_dismissed": ""},
     "purchases_merchant_id_known": {},
 }
 TRIAL = a_trial()

@@ -13,7 +13,7 @@ from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.idempotency import Answer
 from billing_core.domain.merchants import Merchant
-from billing_core.domain.packs import default_catalog
+from billing_core.domain.packs import default_price_book
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import IdempotencyKeyInUse, StorageConflict, StorageUnavailable, TrialAlreadyUsed
@@ -55,7 +55,7 @@ def _activate(database: Database) -> ActivateTrial:
     return ActivateTrial(
         units=PostgresUnits(database),
         replays=InMemoryReplayCache(),
-        catalog=default_catalog(),
+        price_book=default_price_book(),
         clock=SystemClock(),
         new_id=new_id,
     )
@@ -96,7 +96,7 @@ class TestPurchases:
             units=PostgresUnits(database),
             replays=InMemoryReplayCache(),
             platforms={platform.name: platform},
-            catalog=default_catalog(),
+            price_book=default_price_book(),
             return_urls=ReturnUrlPolicy(),
             clock=SystemClock(),
             new_id=new_id,
@@ -121,7 +121,7 @@ class TestPurchases:
             await uow.purchases.add([purchase])
             await uow.purchases.claim(purchase)
             await uow.commit()
-        settle = SettlePurchases(units=PostgresUnits(database), catalog=default_catalog(), clock=SystemClock())
+        settle = SettlePurchases(units=PostgresUnits(database), price_book=default_price_book(), clock=SystemClock())
 
         def settlement(number: int) -> Settlement:
             return Settlement(
@@ -145,7 +145,7 @@ class TestPurchases:
         """Batches over the same merchants in any order number every merchant's events 1, 2, 3 …, and none deadlocks."""
         merchants = [a_merchant() for _ in range(4)]
         await _register(database, *merchants)
-        settle = SettlePurchases(units=PostgresUnits(database), catalog=default_catalog(), clock=SystemClock())
+        settle = SettlePurchases(units=PostgresUnits(database), price_book=default_price_book(), clock=SystemClock())
 
         async def buy(number: int) -> None:
             order = merchants if number % 2 else merchants[::-1]

@@ -48,6 +48,23 @@ class TestPostgresSupport:
         assert await support.list_purchases(needs_review=True) == [odd]
         assert await support.list_purchases(needs_review=False) == [expired, pending]
 
+    async def test_open_purchases_are_found_page_by_page(self, database: Database) -> None:
+        """Oldest first: those of the merchant and the age asked for, after the last one seen; none that is over."""
+        one, other = a_merchant(), a_merchant()
+        first, over = a_purchase(one), a_purchase(one, status=PurchaseStatus.EXPIRED)
+        second, third = a_purchase(other), a_purchase(one, created_at=MOMENT + timedelta(hours=1))
+        async with PostgresUnits(database)() as uow:
+            await uow.merchants.add([one, other])
+            await uow.purchases.add([third, second, over, first])
+            await uow.commit()
+        support = PostgresSupport(database)
+
+        assert await support.open_purchases() == [first, second, third]
+        assert await support.open_purchases(one.merchant_id) == [first, third]
+        assert await support.open_purchases(created_before=MOMENT) == [first, second]
+        assert await support.open_purchases(limit=1) == [first]
+        assert await support.open_purchases(after=first.purchase_id, limit=1) == [second]
+
     async def test_trials_and_history_are_found(self, database: Database) -> None:
         """All of a merchant's trials, newest first, and the history of one by its id alone."""
         merchant = a_merchant()

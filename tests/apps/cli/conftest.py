@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
 from billing_adapters.clock import new_id
+from billing_adapters.platforms.sandbox_books import PostgresSandboxBooks, SandboxEntry
+from billing_adapters.platforms.sandbox_offer import reference_of
 from billing_adapters.postgres.database import open_database
+from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_cli.main import app
 from billing_core.domain.events import Origin
@@ -57,6 +61,58 @@ class Books:
     parked_id: UUID
 
 
+class Sandbox:
+    """The sandbox's checkouts, as their payers use them."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+
+    async def pay(self, purchase_id: UUID, *, amount_minor: int | None = None) -> None:
+        """This will pay the purchase at its checkout, its price or another amount; no notice is sent."""
+        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+            purchase = await PostgresSupport(database).find_purchase(purchase_id)
+            assert purchase is not None
+            price = purchase.offer.price
+            if amount_minor is not None:
+                price = Money(amount_minor=amount_minor, currency=price.currency)
+            entry = SandboxEntry(
+                reference=reference_of(purchase),
+                status=PaymentStatus.PAID,
+                platform_account_id=purchase.platform_account_id,
+                price=price,
+            )
+            assert await PostgresSandboxBooks(database).enter(entry) == entry
+
+    async def open_checkout(self, purchase_id: UUID) -> None:
+        """This will make the purchase pending, as the platform's answer does."""
+        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+            purchase = await PostgresSupport(database).find_purchase(purchase_id)
+        assert purchase is not None
+        await self.execute(
+            "update purchases set status = 'pending', platform_reference = $2, checkout_url = 'https://pay.example' "
+            "where purchase_id = $1",
+            purchase_id,
+            reference_of(purchase),
+        )
+
+    async def claim_for_another(self, purchase_id: UUID, other_id: UUID) -> None:
+        """This will make the payment of one purchase another one's of the merchant."""
+        await self.execute(
+            "insert into payment_claims (platform, platform_reference, merchant_id, purchase_id) "
+            "select 'sandbox', reference, 'm-1', $2 from sandbox_payments where reference like $1",
+            f"sbx_{purchase_id.hex}%",
+            other_id,
+        )
+
+    async def execute(self, statement: str, *values: object) -> None:
+        """This will change what stands in the database."""
+        connection = await asyncpg.connect(self._database_url)
+        try:
+            await connection.execute(statement, *values)
+        finally:
+            await connection.close()
+
+
 @pytest.fixture
 def lone_billing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Billing:
     """The command with no server it could reach and no settings of the machine's."""
@@ -90,6 +146,12 @@ def books(database_url: str) -> Iterator[Books]:
     """A shop's books."""
     with ThreadPoolExecutor(max_workers=1) as executor:
         yield executor.submit(asyncio.run, _fill(database_url)).result()
+
+
+@pytest.fixture
+def sandbox(database_url: str) -> Sandbox:
+    """The sandbox of the test's database."""
+    return Sandbox(database_url)
 
 
 async def _fill(database_url: str) -> Books:

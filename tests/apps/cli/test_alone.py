@@ -160,6 +160,21 @@ class TestNobodyThere:
             assert expected in result.stdout
         assert "hidden" not in result.stdout
 
+    def test_the_doctor_names_platforms_without_credentials(self, lone_billing: Billing) -> None:
+        """One that cannot be called fails; one whose webhook door stays closed is a warning."""
+        lone_billing.environment |= {
+            "BILLING_PLATFORMS": "shopify,stripe",
+            "BILLING_STRIPE_SECRET_KEY": "sk_test_sample",
+            "BILLING_WEBHOOK_DOOR": "on",
+        }
+
+        result = lone_billing("doctor")
+
+        assert "fail  shopify" in result.stdout
+        assert "BILLING_SHOPIFY_TOKEN_URL" in result.stdout
+        assert "warn  stripe" in result.stdout
+        assert "BILLING_STRIPE_WEBHOOK_SECRET" in result.stdout
+
     def test_up_is_for_development(self, lone_billing: Billing) -> None:
         """In production `billing up` refuses, whatever else is configured."""
         lone_billing.environment |= {

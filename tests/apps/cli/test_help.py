@@ -1,5 +1,6 @@
 """How the command line explains itself, and how quickly."""
 
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,8 +44,9 @@ class TestHelp:
         """Every command of this release is found by its name."""
         expected = {
             "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
-            "merchants show", "trials show", "purchases list", "purchases show", "purchases history", "events tail",
-            "parked list", "parked show", "parked replay", "config show",
+            "merchants show", "trials show", "purchases list", "purchases show", "purchases history",
+            "purchases reconcile", "purchases cancel", "purchases resolve", "events tail", "parked list",
+            "parked show", "parked replay", "config show",
         }  # fmt: skip
 
         assert expected <= {" ".join(path) for path in COMMANDS}
@@ -58,6 +60,19 @@ class TestHelp:
         assert f"Example: billing {' '.join(path)}" in result.stdout
         assert "--json" in result.stdout
 
+    @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+    def test_every_example_can_be_typed(self, path: tuple[str, ...]) -> None:
+        """The example's options and arguments are the command's own."""
+        command: Any = typer.main.get_command(app)
+        for name in path:
+            command = command.commands[name]
+
+        example = command.epilog.removeprefix("Example: billing ").split(" || ")[0]
+        words = shlex.split(example)[len(path) :]
+
+        with command.make_context(" ".join(path), words):
+            pass
+
     def test_help_imports_nothing_heavy(self) -> None:
         """`billing --help` loads no database, broker, web or container library."""
         program = (
@@ -70,6 +85,9 @@ class TestHelp:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
         assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+AN_ID = "0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a"
 
 
 class TestUsage:
@@ -88,6 +106,21 @@ class TestUsage:
             ["purchases", "show", "12"],
             ["purchases", "list", "--status", "lost"],
             ["purchases", "list", "--limit", "0"],
+            ["purchases", "reconcile"],
+            ["purchases", "reconcile", "--older-than", "10m"],
+            ["purchases", "reconcile", "--all-open", "--merchant", "m-1"],
+            ["purchases", "reconcile", "--all-open", "--older-than", "soon"],
+            ["purchases", "reconcile", AN_ID, "--older-than", "10m"],
+            ["purchases", "reconcile", "12"],
+            ["purchases", "reconcile", AN_ID, "--actor", ""],
+            ["purchases", "cancel", AN_ID],
+            ["purchases", "cancel", AN_ID, "--reason", " "],
+            ["purchases", "cancel", AN_ID, "--reason", "two\nlines"],
+            ["purchases", "cancel", AN_ID, "--reason", "half \udc80"],
+            ["purchases", "cancel", "12", "--reason", "why"],
+            ["purchases", "resolve", AN_ID, "--accept"],
+            ["purchases", "resolve", AN_ID, "--reason", "why"],
+            ["purchases", "resolve", AN_ID, "--reason", "why", "--accept", "--dismiss"],
             ["events", "tail", "--since", "1 hour"],
             ["parked", "replay", "x"],
             ["up", "--port", "70000"],

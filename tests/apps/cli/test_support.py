@@ -50,7 +50,7 @@ class TestMerchants:
         assert (screen["trial"]["id"], screen["trial"]["status"]) == (str(books.trial_id), "active")
         assert set(screen["open"]) == {str(books.open_id), str(books.review_id)}
         assert screen["needs_review"] == [str(books.review_id)]
-        assert screen["next"][0].startswith(f"billing purchases history {books.review_id}")
+        assert screen["next"][0].startswith(f"billing purchases resolve {books.review_id} --accept ")
 
     def test_people_read_the_same(self, billing: Billing, books: Books) -> None:
         """Without --json the same facts are lines of text."""

@@ -13,6 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.settings import Settings
+from billing_core.ports.platforms import PaymentPlatform
+from billing_core.ports.publishing import MessageSender
 from billing_core.testing import InMemoryBilling
 from billing_core.use_cases.caller import Caller
 from billing_http.app import create_app
@@ -113,8 +115,14 @@ async def up() -> None:
 
 
 @asynccontextmanager
-async def open_door(billing: InMemoryBilling, settings: Settings | None = None) -> AsyncIterator[Door]:
-    """This will run the app over `billing`."""
+async def open_door(
+    billing: InMemoryBilling,
+    settings: Settings | None = None,
+    *,
+    sender: MessageSender | None = None,
+    platforms: Mapping[str, PaymentPlatform] | None = None,
+) -> AsyncIterator[Door]:
+    """This will run the app over `billing`; with another sender or other platforms than its own, where given."""
     settings, drain = settings or some_settings(), Drain()
     probes: dict[str, Probe] = {"postgres": up, "redis": up, "nats": up}
     opened = Billing(
@@ -122,8 +130,8 @@ async def open_door(billing: InMemoryBilling, settings: Settings | None = None) 
         activate_trial=billing.activate_trial,
         create_purchase=billing.create_purchase,
         read=billing.read,
-        platforms=billing.platforms,
-        sender=billing.sender,
+        platforms=platforms or billing.platforms,
+        sender=sender or billing.sender,
         nats=NatsConnection("nats://127.0.0.1:1", name="tests"),
         probes=probes,
     )

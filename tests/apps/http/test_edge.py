@@ -216,7 +216,7 @@ class TestOutages:
         billing.activate_trial = ActivateTrial(
             units=BoundedUnits(hanging),
             replays=billing.replays,
-            catalog=billing.catalog,
+            price_book=billing.price_book,
             clock=billing.clock,
             new_id=billing.new_id,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.packs import MAX_CREDITS, Catalog, CreditPack, TrialTerms, default_catalog
+from billing_core.domain.packs import MAX_CREDITS, CreditPack, PriceBook, TrialTerms, default_catalog
 from billing_core.errors import InvalidCatalog, InvalidPack, InvalidRequest
 
 _DOLLAR, _EURO = Money(amount_minor=100, currency="USD"), Money(amount_minor=90, currency="EUR")
@@ -44,14 +44,14 @@ class TestDefaultCatalog:
 class TestOffer:
     def test_snapshots_everything_the_merchant_was_promised(self) -> None:
         """An offer carries the catalogue's version, credits, bonus and price (market.md 15)."""
-        offer = Catalog.from_document(DOCUMENT).offer("mini", wanted_currency=None, home_currency=None)
+        offer = PriceBook.from_document(DOCUMENT).versions[0].offer("mini", wanted_currency=None, home_currency=None)
 
         assert (offer.pack, offer.catalog_version, offer.credits, offer.bonus_credits) == ("mini", "2027-01", 10, 2)
         assert offer.price == Money(amount_minor=90, currency="EUR")
 
     def test_keeps_paid_and_bonus_credits_apart(self) -> None:
         """The bonus is counted once, beside the paid credits, never instead of them (market.md 20)."""
-        offer = Catalog.from_document(DOCUMENT).offer("mini", wanted_currency=None, home_currency=None)
+        offer = PriceBook.from_document(DOCUMENT).versions[0].offer("mini", wanted_currency=None, home_currency=None)
 
         assert offer.total_credits == offer.credits + offer.bonus_credits == 12
 
@@ -63,14 +63,14 @@ class TestOffer:
         self, wanted: str | None, home: str | None, currency: str
     ) -> None:
         """A merchant pays in the currency asked for, else its own where the pack has it, else the default one."""
-        offer = Catalog.from_document(DOCUMENT).offer("mini", wanted_currency=wanted, home_currency=home)
+        offer = PriceBook.from_document(DOCUMENT).versions[0].offer("mini", wanted_currency=wanted, home_currency=home)
 
         assert offer.price.currency == currency
 
     def test_a_wanted_currency_without_a_price_is_refused_with_those_there_are(self) -> None:
         """A currency the pack has no price in is the caller's mistake, pointed at."""
         with pytest.raises(InvalidRequest) as refused:
-            Catalog.from_document(DOCUMENT).offer("mini", wanted_currency="GBP", home_currency=None)
+            PriceBook.from_document(DOCUMENT).versions[0].offer("mini", wanted_currency="GBP", home_currency=None)
 
         assert refused.value.errors[0].pointer == "/currency"
         assert "EUR, USD" in refused.value.errors[0].detail
@@ -78,7 +78,7 @@ class TestOffer:
     def test_an_unknown_pack_is_refused_with_the_known_ones(self) -> None:
         """The refusal names what can be chosen and does not echo what was sent."""
         with pytest.raises(InvalidPack, match="mini, maxi") as refused:
-            Catalog.from_document(DOCUMENT).offer("<script>", wanted_currency=None, home_currency=None)
+            PriceBook.from_document(DOCUMENT).versions[0].offer("<script>", wanted_currency=None, home_currency=None)
 
         assert "<script>" not in str(refused.value)
 
@@ -86,7 +86,7 @@ class TestOffer:
 class TestCatalogFile:
     def test_reads_packs_terms_and_limits(self) -> None:
         """Everything in the file counts."""
-        catalog = Catalog.from_document(DOCUMENT)
+        catalog = PriceBook.from_document(DOCUMENT).versions[0]
 
         assert (catalog.version, catalog.default_currency, catalog.max_open_purchases) == ("2027-01", "EUR", 3)
         assert catalog.trial == TrialTerms(duration_days=7, credits=50, on_purchase="convert")
@@ -99,7 +99,7 @@ class TestCatalogFile:
             (("version",), "", "version"),
             (("packs",), None, "packs"),
             (("packs",), [], "packs"),
-            (("packs",), {"code": "mini"}, "indices"),
+            (("packs",), {"code": "mini"}, "table"),
             (("packs",), 7, "iterable"),
             (("packs", 1, "code"), "mini", "distinct"),
             (("packs", 0, "code"), "", "code"),
@@ -138,7 +138,7 @@ class TestCatalogFile:
         document = _changed(DOCUMENT, path, value)
 
         with pytest.raises(InvalidCatalog, match=told):
-            Catalog.from_document(document)
+            PriceBook.from_document(document)
 
     def test_a_pack_has_one_price_a_currency(self) -> None:
         """Two prices in one currency would leave open which one is charged."""

@@ -1,51 +1,41 @@
 """A purchase and one page to pay it, through double clicks, lost answers, crashes and refusals."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from tests.core.use_cases.purchase_requests import AWAY, CATALOG, LARGE, URL, WaitingPlatform, event_types, statuses
 
-from billing_core.domain.idempotency import LOCKED_FOR, RequestKey
-from billing_core.domain.packs import Catalog
+from billing_core.domain.packs import PriceBook
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import (
-    IdempotencyKeyInUse,
-    IdempotencyKeyReused,
     InvalidPack,
     InvalidRequest,
     MerchantNotFound,
     PlatformMismatch,
     PlatformRejected,
     PlatformUnavailable,
-    PurchaseNotFound,
     TooManyOpenPurchases,
 )
 from billing_core.ports.platforms import Checkout, PlatformAccount
 from billing_core.testing import InMemoryBilling, InMemoryStorage, ScriptedPlatform, a_caller, a_merchant
-from billing_core.use_cases.create_purchase import ROUTE, PurchaseRequest
+from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_core.use_cases.inbound import Done
 
-URL = "https://shop.example/billing"
-LARGE = PurchaseRequest(pack="large", return_url=URL)
-AWAY = PlatformUnavailable("sandbox", "no answer")
 FREE_WITHIN_S = 5  # in memory a row that nobody holds is given at once
 
-CATALOG = {
-    "version": "2",
-    "max_open_purchases": 2,
-    "packs": [
-        {"code": code, "credits": 10, "bonus_credits": 1, "prices": {"USD": "1.00", "EUR": "0.90"}}
-        for code in ("large", "small", "mini")
-    ],
-}
+
+NEXT_YEAR, TICK = datetime(2027, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 
 
-def _types(billing: InMemoryBilling) -> list[str]:
-    return [row.event.type for row in billing.storage.tables.outbox.values()]
-
-
-def _statuses(billing: InMemoryBilling) -> list[PurchaseStatus]:
-    return [purchase.status for purchase in billing.storage.tables.purchases.values()]
+def _repriced(*, large: str | None) -> PriceBook:
+    """The large pack costs 69.99 until the year ends, then `large`; with None it is retired for a small one."""
+    old: dict[str, Any] = {"code": "large", "credits": 1000, "prices": {"USD": "69.99"}}
+    retired, small = {**old, "retired": True}, {**old, "code": "small"}
+    new = [{**old, "prices": {"USD": large}}] if large else [retired, small]
+    versions = [{"version": "1", "packs": [old]}, {"version": "2", "packs": new, "effective_from": NEXT_YEAR}]
+    return PriceBook.from_document({"versions": versions})
 
 
 class _SlowPlatform(ScriptedPlatform):
@@ -59,20 +49,6 @@ class _SlowPlatform(ScriptedPlatform):
         """This will let three days pass and the expiry job run before it answers."""
         self._elsewhere.clock.advance(timedelta(days=3))
         await self._elsewhere.expire_purchases()
-        return await super().create_checkout(purchase, account)
-
-
-class _WaitingPlatform(ScriptedPlatform):
-    """Answers no earlier than it may."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked, self.may_answer = asyncio.Event(), asyncio.Event()
-
-    async def create_checkout(self, purchase: Purchase, account: PlatformAccount) -> Checkout:
-        """This will say that it was asked, and wait."""
-        self.asked.set()
-        await self.may_answer.wait()
         return await super().create_checkout(purchase, account)
 
 
@@ -103,8 +79,12 @@ class TestCreatePurchase:
         assert (answered.answer.outcome, answered.replayed) == ("created", False)
         assert (purchase.status, purchase.credits, purchase.price.amount) == ("pending", 1000, "69.99")
         assert purchase.checkout_url is not None
-        assert _types(billing) == ["evt.billing.purchase.created"]
-        assert billing.storage.tables.payment_claims == {("sandbox", purchase.platform_reference): purchase.id}
+        assert event_types(billing) == ["evt.billing.purchase.created"]
+        references = {reference for _, reference in billing.storage.tables.payment_claims}
+        assert references == {
+            purchase.platform_reference,
+            billing.storage.tables.purchases[purchase.id].short_reference,
+        }
 
     async def test_the_platform_is_called_between_two_transactions(self) -> None:
         """The purchase is committed before the call, and nobody waits for the platform to answer."""
@@ -127,7 +107,7 @@ class TestCreatePurchase:
 
     async def test_a_merchant_pays_in_its_own_currency_or_the_wanted_one(self) -> None:
         """What is asked for wins, then the merchant's own."""
-        billing = InMemoryBilling(catalog=Catalog.from_document(CATALOG))
+        billing = InMemoryBilling(catalog=PriceBook.from_document(CATALOG))
         caller = await billing.register(a_merchant(currency="EUR"))
 
         await billing.create_purchase(caller, "key-1", PurchaseRequest(pack="large", return_url=URL))
@@ -135,136 +115,6 @@ class TestCreatePurchase:
 
         prices = [str(purchase.offer.price) for purchase in billing.storage.tables.purchases.values()]
         assert prices == ["EUR 0.90", "USD 1.00"]
-
-
-class TestIdempotency:
-    @pytest.mark.parametrize("cache_forgets", [True, False])
-    async def test_same_key_and_body_replay_the_first_answer_even_after_payment(
-        self, billing: InMemoryBilling, cache_forgets: bool
-    ) -> None:
-        """A replay repeats what was said, not what is (contract 2, market.md 33)."""
-        caller = await billing.register()
-        first = await billing.create_purchase(caller, "key-1", LARGE)
-        await billing.pay(await billing.buy(caller, key="key-1"))
-        if cache_forgets:
-            billing.replays.lose_everything()
-
-        again = await billing.create_purchase(caller, "key-1", LARGE)
-
-        assert (again.answer, again.replayed) == (first.answer, True)
-        assert len(billing.platform.calls_of("create_checkout")) == 1
-
-    @pytest.mark.parametrize("cache_forgets", [True, False])
-    @pytest.mark.parametrize(
-        "other",
-        [
-            PurchaseRequest(pack="small", return_url=URL),
-            PurchaseRequest(pack="large", return_url=URL + "/"),
-            PurchaseRequest(pack="large", return_url=URL, currency="USD"),
-        ],
-    )
-    async def test_same_key_and_another_body_are_refused(
-        self, billing: InMemoryBilling, other: PurchaseRequest, cache_forgets: bool
-    ) -> None:
-        """A key stands for one request (market.md 33)."""
-        caller = await billing.register()
-        await billing.create_purchase(caller, "key-1", LARGE)
-        if cache_forgets:
-            billing.replays.lose_everything()
-
-        with pytest.raises(IdempotencyKeyReused):
-            await billing.create_purchase(caller, "key-1", other)
-
-    async def test_a_request_in_flight_is_not_run_a_second_time(self) -> None:
-        """While the first attempt waits for the platform the repeat is told so; afterwards it is replayed."""
-        platform = _WaitingPlatform()
-        billing = InMemoryBilling(platforms=[platform])
-        caller = await billing.register()
-        first = asyncio.create_task(billing.create_purchase(caller, "key-1", LARGE))
-        await platform.asked.wait()
-
-        with pytest.raises(IdempotencyKeyInUse):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        platform.may_answer.set()
-        answered = await first
-
-        assert (await billing.create_purchase(caller, "key-1", LARGE)).answer == answered.answer
-        assert len(platform.calls_of("create_checkout")) == 1
-
-    async def test_a_key_whose_first_attempt_crashed_is_free_after_the_lock_and_goes_on_with_its_purchase(
-        self, billing: InMemoryBilling
-    ) -> None:
-        """A crash mid-request does not wedge the key for a day, nor make a second purchase (market.md 33)."""
-        caller = await billing.register()
-        billing.platform.fail("create_checkout", AWAY, after_effect=True)
-        with pytest.raises(PlatformUnavailable):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key="key-1")
-        record = billing.storage.tables.keys[key]
-        billing.storage.tables.keys[key] = record.locked(billing.clock.now())  # as a process that died leaves it
-
-        with pytest.raises(IdempotencyKeyInUse):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        billing.clock.advance(LOCKED_FOR)
-        answered = await billing.create_purchase(caller, "key-1", LARGE)
-
-        assert answered.replayed is False
-        assert _statuses(billing) == [PurchaseStatus.PENDING]
-
-    async def test_a_platform_that_does_not_answer_leaves_the_key_free_and_the_purchase_resumable(
-        self, billing: InMemoryBilling
-    ) -> None:
-        """A 5xx is no answer: the retry gets the checkout that may exist already, and one purchase (market.md 33)."""
-        caller = await billing.register()
-        billing.platform.fail("create_checkout", AWAY, after_effect=True)
-
-        with pytest.raises(PlatformUnavailable):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        purchase = await billing.buy(caller, key="key-1")
-
-        assert list(billing.platform.payments) == [purchase.platform_reference]
-        assert _statuses(billing) == [PurchaseStatus.PENDING]
-        assert _types(billing) == ["evt.billing.purchase.created"]
-
-    async def test_a_purchase_that_ended_in_the_meantime_is_the_answer_to_its_retry(
-        self, billing: InMemoryBilling
-    ) -> None:
-        """The expiry job was faster than the client: the retry tells so and opens nothing."""
-        caller = await billing.register()
-        billing.platform.fail("create_checkout", AWAY)
-        with pytest.raises(PlatformUnavailable):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        billing.clock.advance(timedelta(days=3))
-        await billing.expire_purchases()
-
-        purchase = await billing.buy(caller, key="key-1")
-
-        assert (purchase.status, purchase.checkout_url) == ("failed", None)
-        assert billing.platform.payments == {}
-
-    async def test_a_key_that_names_a_purchase_nobody_has_is_refused(self, billing: InMemoryBilling) -> None:
-        """Storage that lost a purchase is told of, not papered over with a second one."""
-        caller = await billing.register()
-        billing.platform.fail("create_checkout", AWAY)
-        with pytest.raises(PlatformUnavailable):
-            await billing.create_purchase(caller, "key-1", LARGE)
-        billing.storage.tables.purchases.clear()
-
-        with pytest.raises(PurchaseNotFound):
-            await billing.create_purchase(caller, "key-1", LARGE)
-
-    async def test_a_key_purged_after_a_day_meets_the_open_purchase(self, billing: InMemoryBilling) -> None:
-        """The client that repeats later still gets no second purchase (market.md 26)."""
-        caller = await billing.register()
-        first = await billing.buy(caller, key="key-1")
-        billing.clock.advance(timedelta(hours=25))
-        billing.replays.lose_everything()
-        await billing.purge_idempotency()
-
-        again = await billing.create_purchase(caller, "key-1", LARGE)
-
-        assert again.answer.outcome == "reused"
-        assert list(billing.storage.tables.purchases) == [first.id]
 
 
 class TestOpenPurchases:
@@ -284,7 +134,7 @@ class TestOpenPurchases:
 
     async def test_two_keys_at_the_same_moment_hand_out_one_page(self) -> None:
         """Both attempts call the platform for the one purchase; one URL leaves (market.md 34)."""
-        platform = _WaitingPlatform()
+        platform = WaitingPlatform()
         billing = InMemoryBilling(platforms=[platform])
         caller = await billing.register()
         first = asyncio.create_task(billing.buy(caller, key="key-1"))
@@ -295,7 +145,7 @@ class TestOpenPurchases:
         views = [await first, await second]
 
         assert views[0] == views[1]
-        assert _types(billing) == ["evt.billing.purchase.created"]
+        assert event_types(billing) == ["evt.billing.purchase.created"]
 
     async def test_a_purchase_past_its_deadline_is_not_handed_out_again(self, billing: InMemoryBilling) -> None:
         """It cannot be paid in time, so the merchant gets a fresh one."""
@@ -311,7 +161,7 @@ class TestOpenPurchases:
         caller = await before.register()
         old = await before.buy(caller)
         after = InMemoryBilling(
-            catalog=Catalog.from_document(CATALOG),
+            catalog=PriceBook.from_document(CATALOG),
             storage=before.storage,
             platforms=[before.platform],
             clock=before.clock,
@@ -328,7 +178,7 @@ class TestOpenPurchases:
 
     async def test_no_more_purchases_are_open_than_allowed(self) -> None:
         """The next one is refused, and stored nowhere; one that expired makes room."""
-        billing = InMemoryBilling(catalog=Catalog.from_document(CATALOG))
+        billing = InMemoryBilling(catalog=PriceBook.from_document(CATALOG))
         caller = await billing.register()
         await billing.buy(caller, "large")
         await billing.buy(caller, "small")
@@ -340,6 +190,63 @@ class TestOpenPurchases:
         await billing.buy(caller, "mini", key="key-3")
 
         assert stored == (2, 2)
+
+
+class TestPriceBook:
+    async def test_a_new_version_sells_from_its_moment_and_open_purchases_keep_their_snapshot(self) -> None:
+        """One microsecond before it the old price is asked; what was offered is what is paid (market.md 15)."""
+        billing = InMemoryBilling(catalog=_repriced(large="89.99"))
+        caller = await billing.register()
+        billing.clock.set(NEXT_YEAR - TICK)
+        old = await billing.buy(caller)
+        billing.clock.advance(TICK)
+
+        new = await billing.buy(caller)
+        outcome = await billing.pay(old)
+
+        assert (old.price.amount, new.price.amount) == ("69.99", "89.99")
+        assert [offer.price.amount for offer in (await billing.read.packs(caller)).data] == ["89.99"]
+        stored = billing.storage.tables.purchases[old.id]
+        assert (outcome, stored.is_paid, stored.offer.catalog_version) == (Done(), True, "1")
+
+    async def test_a_create_that_was_not_answered_is_resumed_at_the_price_it_was_begun_with(self) -> None:
+        """The platform may have the checkout already: the retry sends what the first attempt sent."""
+        billing = InMemoryBilling(catalog=_repriced(large="89.99"))
+        caller = await billing.register()
+        billing.clock.set(NEXT_YEAR - TICK)
+        billing.platform.fail("create_checkout", AWAY, after_effect=True)
+        with pytest.raises(PlatformUnavailable):
+            await billing.buy(caller, key="key-1")
+        billing.clock.advance(TICK)
+
+        resumed = await billing.buy(caller, key="key-1")
+
+        assert resumed.price.amount == "69.99"
+        assert len(billing.storage.tables.purchases) == len(billing.platform.payments) == 1
+
+    async def test_a_version_that_changes_nothing_for_the_pack_reuses_the_open_purchase(self) -> None:
+        """Another version name alone is no other offer."""
+        billing = InMemoryBilling(catalog=_repriced(large="69.99"))
+        caller = await billing.register()
+        billing.clock.set(NEXT_YEAR - TICK)
+        first = await billing.buy(caller)
+        billing.clock.advance(TICK)
+
+        assert await billing.buy(caller) == first
+
+    async def test_a_retired_pack_is_no_longer_sold_and_its_open_purchase_can_still_be_paid(self) -> None:
+        """Retiring a pack breaks no promise that was made."""
+        billing = InMemoryBilling(catalog=_repriced(large=None))
+        caller = await billing.register()
+        billing.clock.set(NEXT_YEAR - TICK)
+        purchase = await billing.buy(caller)
+        billing.clock.advance(TICK)
+
+        with pytest.raises(InvalidPack, match="Choose one of: small"):
+            await billing.buy(caller)
+        outcome = await billing.pay(purchase)
+
+        assert (outcome, billing.storage.tables.purchases[purchase.id].is_paid) == (Done(), True)
 
 
 class TestRefusals:
@@ -355,8 +262,8 @@ class TestRefusals:
         answered = await billing.create_purchase(caller, "key-1", LARGE)
 
         assert answered.answer.outcome == "created"
-        assert _statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
-        assert _types(billing).count("evt.billing.purchase.failed") == 1
+        assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
+        assert event_types(billing).count("evt.billing.purchase.failed") == 1
 
     async def test_a_checkout_that_comes_after_its_purchase_ended_is_not_handed_out(
         self, billing: InMemoryBilling

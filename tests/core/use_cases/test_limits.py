@@ -90,12 +90,12 @@ class TestLimits:
 
     async def test_reconciling_and_expiring_purchases_end(self, billing: InMemoryBilling) -> None:
         """After so many batches the rest waits for the next run."""
-        check = check_purchases.CheckPurchases(units=billing.storage.units, ask=billing.ask, settle=billing.settle)
+        check = check_purchases.CheckPurchases(
+            units=billing.storage.units, ask=billing.ask, settle=billing.settle, platforms=billing.platforms
+        )
         reconciled, expired = _EndlessStore(), _EndlessStore()
         await check_purchases.ReconcilePurchases(units=reconciled.units, check=check, clock=billing.clock, batch=0)(
             MOMENT
         )
-        await check_purchases.ExpirePurchases(
-            units=expired.units, check=check, platforms=billing.platforms, clock=billing.clock, batch=1
-        )(MOMENT)
+        await check_purchases.ExpirePurchases(units=expired.units, check=check, clock=billing.clock, batch=1)(MOMENT)
         assert reconciled.asked == expired.asked == check_purchases.MAX_BATCHES

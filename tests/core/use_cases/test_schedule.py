@@ -15,8 +15,10 @@ def _jobs(billing: InMemoryBilling) -> tuple[ScheduledJob, ...]:
         housekeeping=billing.storage.housekeeping,
         replays=billing.replays,
         leadership=billing.storage.leadership,
+        runs=billing.storage.runs,
         platforms=billing.platforms,
-        catalog=billing.catalog,
+        refund_sources=(),
+        price_book=billing.price_book,
         clock=billing.clock,
     )
 

@@ -99,7 +99,7 @@ class TestSettlePurchases:
         """The job's question was answered "unpaid" a moment before the payment (market.md 7)."""
         purchase = await billing.buy(await billing.register())
         billing.clock.advance(timedelta(days=3))
-        expiry = _settlement(billing, purchase, reported={"status": PaymentStatus.PENDING}, overdue=True)
+        expiry = _settlement(billing, purchase, reported={"status": PaymentStatus.PENDING}, act="expire")
         payment = _settlement(billing, purchase)
 
         for settlement in (payment, expiry) if paid_first else (expiry, payment):
@@ -157,7 +157,7 @@ class TestOverdue:
         purchase = await billing.buy(await billing.register())
         billing.clock.advance(timedelta(days=3))
 
-        await billing.settle([_settlement(billing, purchase, reported={"status": status}, overdue=True)])
+        await billing.settle([_settlement(billing, purchase, reported={"status": status}, act="expire")])
 
         assert billing.storage.tables.purchases[purchase.id].status is ends
         assert len(_types(billing)) == (status is not PaymentStatus.PROCESSING)
@@ -167,7 +167,7 @@ class TestOverdue:
         purchase = await billing.buy(await billing.register())
         billing.clock.advance(timedelta(days=3))
 
-        await billing.settle([_settlement(billing, purchase, reported={"price": None}, overdue=True)])
+        await billing.settle([_settlement(billing, purchase, reported={"price": None}, act="expire")])
 
         assert billing.storage.tables.purchases[purchase.id].status is PurchaseStatus.PENDING
         assert _types(billing) == ["purchase.needs_review"]

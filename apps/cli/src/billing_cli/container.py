@@ -8,7 +8,6 @@ from dependency_injector import containers, providers
 
 from billing_adapters.clock import SystemClock
 from billing_adapters.nats.publisher import NatsEventPublisher, NatsMessageSender
-from billing_adapters.platforms import build_platforms
 from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
@@ -20,8 +19,12 @@ from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources, open_resources
 from billing_adapters.settings import Settings, load_settings
 from billing_cli.quiet import quiet_logs
+from billing_core.use_cases.ask_platforms import AskPlatforms
+from billing_core.use_cases.check_purchases import CheckPurchases
+from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.replay_parked import ReplayParked
 from billing_core.use_cases.schedule import scheduled_jobs
+from billing_core.use_cases.settle_purchases import SettlePurchases
 
 
 class CliContainer(containers.DeclarativeContainer):
@@ -31,10 +34,10 @@ class CliContainer(containers.DeclarativeContainer):
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
 
     clock = providers.Singleton(SystemClock)
-    catalog = providers.Singleton(Settings.load_catalog, settings)
-    platforms = providers.Singleton(build_platforms, settings, resources)
+    price_book = providers.Singleton(Settings.load_price_book, settings)
 
     database = resources.provided.database
+    platforms = resources.provided.platforms.by_name
     units = providers.Singleton(PostgresUnits, database)
     records = providers.Singleton(PostgresRecords, database)
     support = providers.Singleton(PostgresSupport, database)
@@ -54,9 +57,17 @@ class CliContainer(containers.DeclarativeContainer):
         housekeeping=housekeeping,
         replays=replays,
         leadership=leadership,
+        runs=job_runs,
         platforms=platforms,
-        catalog=catalog,
+        refund_sources=resources.provided.platforms.refund_sources,
+        price_book=price_book,
         clock=clock,
+    )
+    ask = providers.Singleton(AskPlatforms, platforms=platforms)
+    settle = providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock)
+    check = providers.Singleton(CheckPurchases, units=units, ask=ask, settle=settle, platforms=platforms)
+    operate = providers.Singleton(
+        OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
     )
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
 

@@ -1,5 +1,8 @@
 """What the command line itself refuses."""
 
+from collections.abc import Sequence
+from uuid import UUID
+
 from billing_core.errors import BillingError
 
 
@@ -37,3 +40,19 @@ class UnknownJob(BillingError):
     """There is no such job."""
 
     code = "UNKNOWN_JOB"
+
+
+class NoDryRun(BillingError):
+    """The job cannot be rehearsed."""
+
+    code = "NO_DRY_RUN"
+
+
+class UnknownPurchases(BillingError):
+    """Some of the purchases named do not exist."""
+
+    code = "PURCHASE_NOT_FOUND"
+
+    def __init__(self, purchase_ids: Sequence[UUID]) -> None:
+        named = ", ".join(str(each) for each in purchase_ids)
+        super().__init__(f"There is no purchase {named}; see `billing purchases list`.")

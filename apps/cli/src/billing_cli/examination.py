@@ -54,7 +54,7 @@ async def examine() -> Sequence[Finding]:
         settings = load_settings()
     except InvalidConfiguration as wrong:
         return [_fail("configuration", str(wrong), "Mend the variables named; `.env.example` lists them all.")]
-    findings = [_configuration(settings), _catalog(settings)]
+    findings = [_configuration(settings), _catalogue(settings), *_platforms(settings)]
     try:
         async with open_resources(settings, app="doctor", patience=PROMPT) as resources:
             findings += await _postgres(resources.database, settings)
@@ -72,12 +72,34 @@ def _configuration(settings: Settings) -> Finding:
     return _ok("configuration", f"{settings.env}; platforms {', '.join(settings.platforms)}")
 
 
-def _catalog(settings: Settings) -> Finding:
+def _catalogue(settings: Settings) -> Finding:
     try:
-        catalog = settings.load_catalog()
+        price_book = settings.load_price_book()
     except InvalidCatalog as wrong:
         return _fail("catalogue", str(wrong), "Mend the entry named, or unset BILLING_CATALOG.")
-    return _ok("catalogue", f"{settings.catalog or 'built in'}: {len(catalog.packs)} packs")
+    names = ", ".join(catalog.version for catalog in price_book.versions)
+    return _ok("catalogue", f"{settings.catalog or 'built in'}: {names}")
+
+
+def _platforms(settings: Settings) -> Sequence[Finding]:
+    given = {
+        "shopify": (settings.shopify_token_url or settings.shopify_access_token, settings.shopify_client_secret),
+        "stripe": (settings.stripe_secret_key, settings.stripe_webhook_secret),
+    }
+    variables = {
+        "shopify": ("BILLING_SHOPIFY_TOKEN_URL or BILLING_SHOPIFY_ACCESS_TOKEN", "BILLING_SHOPIFY_CLIENT_SECRET"),
+        "stripe": ("BILLING_STRIPE_SECRET_KEY", "BILLING_STRIPE_WEBHOOK_SECRET"),
+    }
+    findings = []
+    for name in (each for each in settings.platforms if each in given):
+        credentials, webhook_secret = given[name]
+        if credentials is None:
+            findings.append(_fail(name, "no credentials: every call is refused", f"Set {variables[name][0]}."))
+        elif settings.webhook_door and webhook_secret is None:
+            findings.append(_warn(name, "its webhook door is closed: no secret", f"Set {variables[name][1]}."))
+        else:
+            findings.append(_ok(name, "credentials are set"))
+    return findings
 
 
 async def _postgres(database: Database, settings: Settings) -> Sequence[Finding]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from billing_cli.container import CliContainer
+from billing_cli.purchase_screen import advice
 from billing_cli.terminal import moment
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
@@ -14,6 +15,7 @@ from billing_core.ports.storage import PurchaseFilter, PurchaseTotals
 from billing_core.views import MerchantView, PurchaseView, TrialView
 
 NEWEST = 10
+MOST_REVIEWS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,8 @@ class MerchantScreen:
     trial: TrialView
     totals: PurchaseTotals
     purchases: Sequence[Purchase]
+    open: Sequence[Purchase]
+    to_review: Sequence[Purchase]
     now: datetime
 
     def who(self) -> Mapping[str, object]:
@@ -72,15 +76,19 @@ class MerchantScreen:
             for each in self.purchases
         ]
 
+    def reviews(self) -> Mapping[str, object]:
+        """Why a person must look, by purchase."""
+        return {str(each.purchase_id): each.review_reason for each in self.to_review}
+
     def advice(self) -> Sequence[str]:
         """What a person can type next: first what needs one."""
-        lines = [
-            f"billing purchases history {each.purchase_id}   # needs review"
-            for each in self.purchases
-            if each.needs_review
-        ]
-        lines += [f"billing purchases show {each.purchase_id}   # open" for each in self.purchases if each.is_open]
         name = self.merchant.merchant_id
+        lines = [line for each in self.to_review for line in advice(each)]
+        waiting = [each for each in self.open if not each.needs_review]
+        if waiting:
+            lines.append(
+                f"billing purchases reconcile --merchant {name}   # asks the platform about {len(waiting)} open"
+            )
         return [*lines, f"billing events tail --merchant {name} --since 1d --no-follow"]
 
     def document(self) -> dict[str, Any]:
@@ -98,15 +106,16 @@ class MerchantScreen:
                 "credits_reversed": self.totals.credits_reversed,
                 "newest": purchases,
             },
-            "open": [each["id"] for each, purchase in zip(purchases, self.purchases, strict=True) if purchase.is_open],
-            "needs_review": [each["id"] for each in purchases if each["needs_review"]],
+            "open": [str(each.purchase_id) for each in self.open],
+            "needs_review": list(self.reviews()),
+            "reviews": [{"id": name, "reason": reason} for name, reason in self.reviews().items()],
             "next": list(self.advice()),
         }
 
 
 async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantScreen:
     """This will read everything about the merchant. Raises MerchantNotFound, StorageUnavailable."""
-    records, now = container.records(), container.clock().now()
+    records, support, now = container.records(), container.support(), container.clock().now()
     merchant = await records.merchant(merchant_id)
     if merchant is None:
         raise MerchantNotFound
@@ -115,6 +124,8 @@ async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantSc
         trial=await read_trial(container, merchant),
         totals=await records.totals(merchant_id),
         purchases=await records.purchases(PurchaseFilter(merchant_id=merchant_id, limit=NEWEST)),
+        open=await support.open_purchases(merchant_id),
+        to_review=await support.list_purchases(merchant_id, needs_review=True, limit=MOST_REVIEWS),
         now=now,
     )
 
@@ -125,4 +136,6 @@ async def read_trial(container: CliContainer, merchant: Merchant) -> TrialView:
     if trial := await records.trial(merchant.merchant_id):
         return TrialView.of(trial, container.clock().now())
     claimed = await records.trial_claimed(merchant.platform, merchant.platform_account_id)
-    return TrialView.before_the_first(merchant.merchant_id, container.catalog().trial, claimed=claimed)
+    return TrialView.before_the_first(
+        merchant.merchant_id, container.price_book().at(container.clock().now()).trial, claimed=claimed
+    )

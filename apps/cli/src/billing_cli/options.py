@@ -1,5 +1,7 @@
 """Options many commands share, and how their values are read."""
 
+import getpass
+import os
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -9,6 +11,12 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would change, and change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on; needed where nobody can be asked.")]
+Actor = Annotated[str | None, typer.Option(help="Who asks, for the history. Default: the OS user.")]
+Reason = Annotated[str, typer.Option(help="Why, for the history: one line.")]
+
+_LONGEST_ACTOR, _LONGEST_REASON = 100, 1000
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"(\d{1,6})([smhd]?)")
 
@@ -32,9 +40,32 @@ def read_moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def read_reason(text: str) -> str:
+    """This will read why something is done, on one line. Raises `typer.BadParameter`."""
+    return _read_line(text, _LONGEST_REASON, "--reason")
+
+
+def read_actor(name: str | None) -> str:
+    """This will read who asks; the OS user where nobody is named. Raises `typer.BadParameter`."""
+    if name is not None:
+        return _read_line(name, _LONGEST_ACTOR, "--actor")
+    try:
+        return _read_line(getpass.getuser(), _LONGEST_ACTOR, "--actor")
+    except (KeyError, OSError):  # a container's user without a name
+        return f"uid-{os.getuid()}"
+
+
 def read_id(text: str) -> UUID:
     """This will read an id. Raises `typer.BadParameter`."""
     try:
         return UUID(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no id; ids look like 0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a") from None
+
+
+def _read_line(text: str, longest: int, option: str) -> str:
+    line = text.strip()
+    # What is not printable, half a character too, could not be kept or would steer who reads the history.
+    if not line or len(line) > longest or not line.isprintable():
+        raise typer.BadParameter(f"write one line of 1 to {longest} characters", param_hint=option)
+    return line

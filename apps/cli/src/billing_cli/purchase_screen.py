@@ -1,5 +1,6 @@
 """A purchase as operators see it: everything merchants see, and what is behind it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,7 @@ def document(purchase: Purchase) -> dict[str, Any]:
         "catalog_version": purchase.offer.catalog_version,
         "return_url": purchase.return_url,
         "review_reason": purchase.review_reason,
+        "review_dismissed": purchase.review_dismissed,
         "refunded_minor": purchase.refunded_minor,
         "dispute": purchase.dispute.value,
         "ended_at": _text(purchase.ended_at),
@@ -41,13 +43,21 @@ def document(purchase: Purchase) -> dict[str, Any]:
     }
 
 
-def advice(purchase: Purchase) -> str:
-    """The command to type next."""
+def advice(purchase: Purchase) -> Sequence[str]:
+    """The commands a person may type next."""
+    name = purchase.purchase_id
     if purchase.needs_review:
-        return f"billing purchases history {purchase.purchase_id}, then compare with the platform's own record"
+        dismiss = f'billing purchases resolve {name} --dismiss --reason "…"'
+        if purchase.is_paid:
+            return [f"{dismiss}   # once the other payment is given back at the platform"]
+        accept = f'billing purchases resolve {name} --accept --reason "…"   # the payment will do: gives the credits'
+        return [accept, f"{dismiss}   # no credits; give the payment back at the platform"]
     if purchase.is_open:
-        return "billing jobs run reconcile-purchases, which asks the platform"
-    return f"billing merchants show {purchase.merchant_id}"
+        return [
+            f"billing purchases reconcile {name}   # asks the platform",
+            f'billing purchases cancel {name} --reason "…"   # calls it off',
+        ]
+    return [f"billing merchants show {purchase.merchant_id}"]
 
 
 def _text(at: datetime | None) -> str | None:

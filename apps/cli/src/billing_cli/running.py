@@ -27,10 +27,15 @@ def run(act: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def refusals() -> Iterator[None]:
     """This will turn what goes wrong in its block into one sentence on stderr and exit code 1; Ctrl-C into 130."""
     from billing_adapters.embedded import EmbeddedServersError
-    from billing_core.errors import BillingError
+    from billing_core.errors import BillingError, PlatformError
 
     try:
         yield
+    except PlatformError as trouble:
+        from billing_cli.platform_trouble import sentence
+
+        say(sentence(trouble))
+        raise typer.Exit(1) from None
     except BillingError as refusal:
         say(f"{refusal.code}: {refusal}")
         raise typer.Exit(1) from None

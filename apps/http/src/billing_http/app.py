@@ -28,6 +28,7 @@ from billing_http.problems import problem_response, status_of
 from billing_http.refusals import HttpRefusal, InternalError, MethodNotAllowed, NotFound
 from billing_http.requests import authenticate
 from billing_http.state import Billing, Drain, OpenBilling, State
+from billing_http.webhooks import BODY_BYTES, webhook_routes
 
 
 @asynccontextmanager
@@ -54,7 +55,7 @@ def create_app(
         middleware=[
             Middleware(Correlation, new_id=new_id),
             Middleware(Observation, metrics=metrics),
-            Middleware(Limits),
+            Middleware(Limits, body_bytes=BODY_BYTES),
         ],
         exception_handlers={BillingError: _refuse, HTTPException: _refuse_route},
         lifespan=lifespan,
@@ -64,7 +65,7 @@ def create_app(
 
 
 def _routes(settings: Settings) -> Sequence[Route]:
-    routes = [*billing_routes(), *health_routes(), Route("/metrics", _metrics)]
+    routes = [*billing_routes(), *health_routes(), Route("/metrics", _metrics), *webhook_routes(settings)]
     if settings.docs:
         routes += docs_routes(settings.platforms)
     # People's pages, without tokens: only where the configuration asks for them.

@@ -6,14 +6,13 @@ from dependency_injector import containers, providers
 
 from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.nats.publisher import NatsMessageSender
-from billing_adapters.platforms import build_platforms
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.client import is_up
 from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources
 from billing_adapters.settings import Settings
-from billing_core.domain.packs import Catalog
+from billing_core.domain.packs import PriceBook
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase
 from billing_core.use_cases.read_billing import ReadBilling
@@ -29,9 +28,9 @@ class Container(containers.DeclarativeContainer):
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
 
     clock = providers.Singleton(SystemClock)
-    catalog: providers.Singleton[Catalog] = providers.Singleton(settings.provided.load_catalog.call())
+    price_book: providers.Singleton[PriceBook] = providers.Singleton(settings.provided.load_price_book.call())
     tokens = providers.Singleton(token_verifier, settings, clock)
-    platforms = providers.Singleton(build_platforms, settings, resources)
+    platforms = resources.provided.platforms.by_name
 
     units = providers.Singleton(BoundedUnits, providers.Singleton(PostgresUnits, resources.provided.database))
     records = providers.Singleton(PostgresRecords, resources.provided.database)
@@ -39,19 +38,19 @@ class Container(containers.DeclarativeContainer):
     sender = providers.Singleton(NatsMessageSender, resources.provided.nats)
 
     activate_trial = providers.Singleton(
-        ActivateTrial, units=units, replays=replays, catalog=catalog, clock=clock, new_id=new_id
+        ActivateTrial, units=units, replays=replays, price_book=price_book, clock=clock, new_id=new_id
     )
     create_purchase = providers.Singleton(
         CreatePurchase,
         units=units,
         replays=replays,
         platforms=platforms,
-        catalog=catalog,
+        price_book=price_book,
         return_urls=settings.provided.return_url_policy,
         clock=clock,
         new_id=new_id,
     )
-    read = providers.Singleton(ReadBilling, records=records, catalog=catalog, clock=clock)
+    read = providers.Singleton(ReadBilling, records=records, price_book=price_book, clock=clock)
     probes: providers.Factory[dict[str, Probe]] = providers.Factory(
         dict,
         postgres=resources.provided.database.ping,

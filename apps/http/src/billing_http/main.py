@@ -20,7 +20,7 @@ def main() -> int:
     """This will run the HTTP app and return its exit code: 0 after an orderly stop, 1 where it could not start."""
     try:
         settings = load_settings()
-        settings.load_catalog()
+        settings.load_price_book()
         token_verifier(settings, SystemClock())
         configure_logs(settings.log_level, app="http")
         return _run(settings)

@@ -6,7 +6,7 @@ From the outside in: `Correlation`, `Observation`, `Limits`.
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 import structlog
@@ -127,10 +127,11 @@ class Observation:
 
 
 class Limits:
-    """Bounds the size of a request's target, headers and body, and the time its body may take."""
+    """Bounds the size of a request's target, headers and body, and the time its body may take. `body_bytes` has the
+    paths whose bodies have another limit than `MAX_BODY_BYTES`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, *, body_bytes: Mapping[str, int]) -> None:
+        self._app, self._body_bytes = app, body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See the class."""
@@ -145,17 +146,18 @@ class Limits:
         if refusal is not None:
             await problem_response(scope, refusal)(scope, receive, send)
             return
-        await self._app(scope, _BoundedBody(scope, receive), send)
+        limit_bytes = self._body_bytes.get(scope["path"], MAX_BODY_BYTES)
+        await self._app(scope, _BoundedBody(scope, receive, limit_bytes), send)
 
 
 class _BoundedBody:
     """A request's `receive`: raises PayloadTooLarge and RequestTimeout to whoever reads the body."""
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, scope: Scope, receive: Receive, limit_bytes: int) -> None:
+        self._receive, self._limit_bytes = receive, limit_bytes
         declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        self._left = MAX_BODY_BYTES
-        self._too_large = not declared.isdigit() or len(declared) > 10 or int(declared) > MAX_BODY_BYTES
+        self._left = limit_bytes
+        self._too_large = not declared.isdigit() or len(declared) > 10 or int(declared) > limit_bytes
         self._deadline_s: float | None = None
         self._complete = False
 
@@ -163,7 +165,7 @@ class _BoundedBody:
         if self._complete:
             return await self._receive()
         if self._too_large:
-            raise PayloadTooLarge
+            raise PayloadTooLarge(self._limit_bytes)
         if self._deadline_s is None:
             self._deadline_s = asyncio.get_running_loop().time() + BODY_TIMEOUT_S
         try:
@@ -174,7 +176,7 @@ class _BoundedBody:
         self._left -= len(message.get("body", b""))
         if self._left < 0:
             self._too_large = True
-            raise PayloadTooLarge
+            raise PayloadTooLarge(self._limit_bytes)
         self._complete = not message.get("more_body", False)
         return message
 

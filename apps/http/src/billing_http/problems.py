@@ -39,6 +39,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     errors.PublishingUnavailable: (503, "Messages cannot be sent right now"),
     refusals.Unauthenticated: (401, "No valid token"),
     refusals.Forbidden: (403, "The token does not allow this"),
+    refusals.NotSigned: (401, "No valid signature"),
     refusals.KeysUnavailable: (503, "Tokens cannot be verified right now"),
     refusals.IdempotencyKeyRequired: (400, "No usable idempotency key"),
     refusals.NotFound: (404, "Not found"),
@@ -48,6 +49,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     refusals.UriTooLong: (414, "The path or query is too long"),
     refusals.UnsupportedMediaType: (415, "The body is not announced as JSON"),
     refusals.HeadersTooLarge: (431, "The headers are too large"),
+    refusals.NotPublished: (503, "Webhooks cannot be passed on right now"),
     refusals.ShuttingDown: (503, "This process is stopping"),
     refusals.InternalError: (500, "Internal error"),
 }
@@ -131,6 +133,8 @@ def _headers(error: BillingError) -> dict[str, str]:
     if isinstance(error, refusals.Unauthenticated):
         invalid = f', error="invalid_token", error_description="{error}"' if error.token_sent else ""
         headers["WWW-Authenticate"] = f'Bearer realm="billing"{invalid}'
+    elif isinstance(error, refusals.NotSigned):
+        headers["WWW-Authenticate"] = 'Signature realm="webhooks"'  # a 401 needs one (RFC 9110 §11.6.1)
     elif isinstance(error, refusals.Forbidden):
         headers["WWW-Authenticate"] = f'Bearer realm="billing", error="insufficient_scope", scope="{error.scope}"'
     elif isinstance(error, refusals.MethodNotAllowed):

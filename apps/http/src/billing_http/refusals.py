@@ -82,7 +82,9 @@ class PayloadTooLarge(HttpRefusal):
     """The body is larger than accepted."""
 
     code = "PAYLOAD_TOO_LARGE"
-    detail = "The body may have at most 64 KiB."
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The body may have at most {limit_bytes // 1024} KiB.")
 
 
 class UriTooLong(HttpRefusal):
@@ -104,6 +106,21 @@ class HeadersTooLarge(HttpRefusal):
 
     code = "REQUEST_HEADER_FIELDS_TOO_LARGE"
     detail = "The headers may have at most 32 KiB."
+
+
+class NotSigned(HttpRefusal):
+    """A webhook is not signed by its vendor. Which part was wrong is not told."""
+
+    code = "UNAUTHENTICATED"
+    detail = "The webhook's signature is missing or not accepted."
+
+
+class NotPublished(HttpRefusal):
+    """A webhook could not be passed on, so it is not acknowledged: the vendor sends it again."""
+
+    code = "SERVICE_UNAVAILABLE"
+    detail = "The webhook could not be passed on. Send it again."
+    retry_after_s = 5
 
 
 class ShuttingDown(HttpRefusal):

@@ -100,16 +100,21 @@ async def read_body(request: Request[State], model: type[M]) -> M:
 
     Raises UnsupportedMediaType, PayloadTooLarge, RequestTimeout, then InvalidRequest.
     """
-    types = request.headers.getlist("content-type")
-    encodings = set(request.headers.getlist("content-encoding")) - {"identity"}
-    if len(types) != 1 or not _JSON.fullmatch(types[0].strip(" \t")) or encodings:
-        raise UnsupportedMediaType
+    require_json(request)
     body = await request.body()
     read_query(request, Nothing)
     document = read_json(body)
     if not isinstance(document, dict):
         raise InvalidRequest(FieldError(pointer="", detail="the body must be a JSON object"))
     return _validated(model, document)
+
+
+def require_json(request: Request[State]) -> None:
+    """This will check that the body is announced as plain JSON. Raises UnsupportedMediaType."""
+    types = request.headers.getlist("content-type")
+    encodings = set(request.headers.getlist("content-encoding")) - {"identity"}
+    if len(types) != 1 or not _JSON.fullmatch(types[0].strip(" \t")) or encodings:
+        raise UnsupportedMediaType
 
 
 def _validated(model: type[M], values: Mapping[str, object]) -> M:

@@ -1,6 +1,5 @@
 """The worker's wiring: one flat, synchronous container. What must be opened is opened before and handed in."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from dependency_injector import containers, providers
@@ -16,9 +15,8 @@ from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources
-from billing_core.domain.packs import Catalog
+from billing_core.domain.packs import PriceBook
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
-from billing_core.ports.platforms import PaymentPlatform
 from billing_core.use_cases import handle_webhooks, register_merchants
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.consume_messages import ConsumeMessages
@@ -38,14 +36,14 @@ class WorkerContainer(containers.DeclarativeContainer):
     """Everything a worker runs."""
 
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
-    catalog: providers.Dependency[Catalog] = providers.Dependency(instance_of=Catalog)
-    platforms: providers.Dependency[Mapping[str, PaymentPlatform]] = providers.Dependency()
+    price_book: providers.Dependency[PriceBook] = providers.Dependency(instance_of=PriceBook)
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Object(new_id)
     metrics = providers.Singleton(WorkerMetrics)
 
     database = resources.provided.database
+    platforms = resources.provided.platforms.by_name
     units = providers.Singleton(PostgresUnits, database)
     outbox = providers.Singleton(PostgresOutbox, database)
     bell = providers.Singleton(OutboxBell, database)
@@ -59,8 +57,8 @@ class WorkerContainer(containers.DeclarativeContainer):
     register = providers.Singleton(
         RegisterMerchants, units=units, platforms=platforms.provided.keys.call(), clock=clock, new_id=ids
     )
-    ask = providers.Singleton(AskPlatforms, platforms=platforms, clock=clock)
-    settle = providers.Singleton(SettlePurchases, units=units, catalog=catalog, clock=clock)
+    ask = providers.Singleton(AskPlatforms, platforms=platforms)
+    settle = providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock)
     webhooks = providers.Singleton(
         HandleWebhooks, units=units, platforms=platforms, ask=ask, settle=settle, clock=clock, new_id=ids
     )
@@ -73,8 +71,10 @@ class WorkerContainer(containers.DeclarativeContainer):
         housekeeping=housekeeping,
         replays=replays,
         leadership=leadership,
+        runs=job_runs,
         platforms=platforms,
-        catalog=catalog,
+        refund_sources=resources.provided.platforms.refund_sources,
+        price_book=price_book,
         clock=clock,
     )
     run_due_jobs = providers.Singleton(RunDueJobs, jobs=jobs, leadership=leadership, runs=job_runs, clock=clock)
@@ -114,5 +114,5 @@ class WorkerContainer(containers.DeclarativeContainer):
 
 
 def build_container(**handed_in: Any) -> WorkerContainer:
-    """This will wire a worker from its opened resources, catalogue and platforms."""
+    """This will wire a worker from its opened resources and its price book."""
     return WorkerContainer(**handed_in)

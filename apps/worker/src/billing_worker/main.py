@@ -14,7 +14,6 @@ import uvloop
 from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams, keep_streams
-from billing_adapters.platforms import build_platforms
 from billing_adapters.preflight import refuse_superuser
 from billing_adapters.resources import Resources, open_resources
 from billing_adapters.settings import Settings, load_settings
@@ -49,12 +48,10 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    catalog = settings.load_catalog()
+    price_book = settings.load_price_book()
     await refuse_superuser(settings)
     async with open_resources(settings, app="worker") as resources:
-        container = build_container(
-            resources=resources, catalog=catalog, platforms=build_platforms(settings, resources)
-        )
+        container = build_container(resources=resources, price_book=price_book)
         container.metrics().serve(settings.worker_metrics_port, settings.host)
         await _run_loops(container, resources, settings, stop)
         get_logger("worker").info("worker.stopped")

@@ -37,7 +37,11 @@ class Scheduling:
         self._metrics.jobs.labels(outcome.name, "failed" if outcome.error else "done").inc()
         if outcome.error is not None:
             log.error("job.failed", job=outcome.name, exc_info=outcome.error)
-        elif outcome.report is not None and outcome.report.done:
+        if outcome.report is None:
+            return
+        for fault in outcome.report.faults:
+            log.error("job.fault", job=outcome.name, exc_info=fault)
+        if outcome.report.done:
             log.info("job.done", job=outcome.name, done=outcome.report.done, **outcome.report.figures)
 
     async def _measure(self) -> None:

@@ -35,7 +35,7 @@ def configure_logs(level: str, *, app: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=max(_LEVELS[level], logging.INFO), force=True)
-    for chatty in ("uvicorn.access", "httpx2", "asyncio"):
+    for chatty in ("uvicorn.access", "httpx2", "httpx", "stripe", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.platforms import Platforms, open_platforms
 from billing_adapters.postgres.database import Database, open_database
 from billing_adapters.postgres.patience import PATIENT, Patience
 from billing_adapters.redis.client import open_redis
@@ -20,11 +21,12 @@ class Resources:
     database: Database
     redis: Redis
     nats: NatsConnection
+    platforms: Platforms
 
 
 @asynccontextmanager
 async def open_resources(settings: Settings, *, app: str, patience: Patience = PATIENT) -> AsyncIterator[Resources]:
-    """This will open Postgres, Redis and NATS under the name `billing-{app}`.
+    """This will open Postgres, Redis, NATS and the payment platforms' clients, under the name `billing-{app}`.
 
     `patience` is how long Postgres is waited for. None of them need be there: each connects when it can, and what
     needs it says so until then.
@@ -40,4 +42,5 @@ async def open_resources(settings: Settings, *, app: str, patience: Patience = P
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         nats = await stack.enter_async_context(open_nats(settings.nats_url.get_secret_value(), name=f"billing-{app}"))
-        yield Resources(database=database, redis=redis, nats=nats)
+        platforms = await stack.enter_async_context(open_platforms(settings, database))
+        yield Resources(database=database, redis=redis, nats=nats, platforms=platforms)

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from billing_core.domain.packs import Catalog, default_catalog
+from billing_core.domain.packs import PriceBook, default_price_book
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
 
@@ -68,14 +68,26 @@ class Settings(BaseSettings):
     jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
     jwt_audience: str = Field("billing", description="Required aud of tokens")
 
+    platform_timeout_s: float = Field(10.0, gt=0, le=60, description="Seconds a payment platform may take to answer")
     shopify_api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$", description="Admin API version")
     shopify_base_url: str | None = Field(None, description="Replaces https://{shop domain}; for tests and proxies")
     shopify_access_token: SecretStr | None = Field(None, description="One shop's static token")
     shopify_token_url: str | None = Field(None, description="Where to ask for a shop's short-lived token")
     shopify_client_secret: SecretStr | None = Field(None, description="Verifies Shopify's webhooks")
+    shopify_client_secret_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
+    shopify_test_charges: bool = Field(False, description="Make charges that Shopify never bills")
+    shopify_partner_organization_id: str | None = Field(None, pattern=r"^\d+$", description="Turns on reading refunds")
+    shopify_partner_token: SecretStr | None = Field(None, description="Partner API token, may view financials")
+    shopify_partner_app_id: str | None = Field(None, description="The app's gid (gid://partners/App/…) in Partner API")
+    shopify_partner_api_version: str = Field("2026-07", pattern=r"^\d{4}-\d{2}$", description="Partner API version")
+    shopify_partner_base_url: str | None = Field(None, description="Replaces https://partners.shopify.com; for tests")
     stripe_secret_key: SecretStr | None = Field(None, description="Stripe's secret API key")
     stripe_base_url: str | None = Field(None, description="Replaces https://api.stripe.com; for tests")
     stripe_webhook_secret: SecretStr | None = Field(None, description="Verifies Stripe's webhooks")
+    stripe_webhook_secret_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
+    stripe_checkout_hosts: _Csv = Field((), description="Your own checkout domains, besides checkout.stripe.com")
+    stripe_requests_per_second: float = Field(20.0, gt=0, le=100, description="Calls each process makes at most")
+    webhook_door: bool = Field(False, description="Serve /webhooks/shopify, /webhooks/stripe; needs the WEBHOOK stream")
     otel_endpoint: str | None = Field(None, description="OpenTelemetry collector; unset is off")
 
     @field_validator("env", "log_level", "metrics_auth", mode="before")
@@ -83,7 +95,7 @@ class Settings(BaseSettings):
     def _lower(cls, value: object) -> object:
         return value.lower() if isinstance(value, str) else value
 
-    @field_validator("platforms", "return_url_hosts", mode="before")
+    @field_validator("platforms", "return_url_hosts", "stripe_checkout_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -141,12 +153,12 @@ class Settings(BaseSettings):
         asymmetric = self.jwt_public_key or self.jwt_jwks_url
         return DEVELOPMENT_SECRET if self.env == "development" and not asymmetric else None
 
-    def load_catalog(self) -> Catalog:
-        """The catalogue in force. Raises InvalidCatalog, naming the file."""
+    def load_price_book(self) -> PriceBook:
+        """Every version of the catalogue. Raises InvalidCatalog, naming the file."""
         if self.catalog is None:
-            return default_catalog()
+            return default_price_book()
         try:
-            return Catalog.from_document(tomllib.loads(self.catalog.read_text("utf-8")))
+            return PriceBook.from_document(tomllib.loads(self.catalog.read_text("utf-8")))
         except (OSError, tomllib.TOMLDecodeError, InvalidCatalog) as wrong:
             raise InvalidCatalog(f"BILLING_CATALOG={self.catalog}: {wrong}") from wrong
 

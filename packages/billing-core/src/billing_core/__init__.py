@@ -2,7 +2,15 @@
 
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
-from billing_core.domain.packs import Catalog, CreditPack, Offer, TrialTerms, default_catalog
+from billing_core.domain.packs import (
+    Catalog,
+    CreditPack,
+    Offer,
+    PriceBook,
+    TrialTerms,
+    default_catalog,
+    default_price_book,
+)
 from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.errors import BillingError
@@ -16,10 +24,12 @@ __all__ = [
     "Offer",
     "PaymentReport",
     "PaymentStatus",
+    "PriceBook",
     "Purchase",
     "PurchaseStatus",
     "Trial",
     "TrialStatus",
     "TrialTerms",
     "default_catalog",
+    "default_price_book",
 ]

@@ -82,6 +82,12 @@ class PurchaseNotFound(BillingError):
         super().__init__("There is no such purchase.")
 
 
+class ResolutionRefused(BillingError):
+    """What an operator asked for does not fit how the purchase stands."""
+
+    code = "RESOLUTION_REFUSED"
+
+
 class TrialAlreadyUsed(BillingError):
     """The platform account has had its one trial."""
 
@@ -154,6 +160,10 @@ class PlatformConflict(PlatformError):
 
 class PlatformProtocolError(PlatformError):
     """The platform answered something its contract does not allow, or our request broke it."""
+
+
+class PlatformFault(PlatformProtocolError):
+    """Our adapter broke in a way nobody foresaw; `__cause__` tells how."""
 
 
 class PlatformAuthError(PlatformError):

@@ -43,4 +43,6 @@ def show(
     if screen.purchases:
         columns = ("newest purchases", "pack", "price", "status", "created", "needs review")
         print_table(columns, screen.rows(), nothing="")
+    if screen.to_review:
+        print_facts("Needs a person", screen.reviews())
     print_lines("Next:", *(f"  {each}" for each in screen.advice()))

@@ -88,6 +88,10 @@ class SandboxPlatform:
         """The reference of the purchase: it follows from the purchase, and so does its checkout."""
         return reference_of(purchase)
 
+    async def trace_payment(self, payment_id: str) -> str | None:
+        """None: every notice of the sandbox names its checkout."""
+        return None
+
     async def cancel_checkout(self, platform_reference: str, account: PlatformAccount) -> None:
         """This will close a checkout at which nothing was decided. Raises PlatformUnavailable."""
         if is_reference_of(platform_reference, account.platform_account_id):

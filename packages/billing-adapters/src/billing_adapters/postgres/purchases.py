@@ -97,6 +97,13 @@ _CLAIMANT: Final = Statement(
 _ADD: Final = Statement(
     insert(purchases).from_select(_NAMES, select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.purchase_id))
 )
+_CLAIMED = given(payment_claims.c, name="claimed")
+_CLAIM_NEW: Final = Statement(
+    insert(payment_claims).from_select(
+        [column.name for column in payment_claims.c],
+        select(*_CLAIMED.c).order_by(_CLAIMED.c.platform, _CLAIMED.c.platform_reference),
+    )
+)
 _SAVE: Final = Statement(
     update(purchases)
     .values({name: _GIVEN.c[name] for name in _NAMES if name not in _FIXED})
@@ -160,7 +167,7 @@ class PostgresPurchases:
         return held
 
     async def owners(self, references: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Owner]:
-        """Whose each claimed (platform, platform reference) is; not held."""
+        """Whose each claimed (platform, reference) is, by platform reference or short reference; not held."""
         platforms, platform_references = [each[0] for each in references], [each[1] for each in references]
         rows = await self._wire.rows(_OWNERS, platform=platforms, platform_reference=platform_references)
         return {(row["platform"], row["platform_reference"]): _owner(row) for row in rows}
@@ -179,9 +186,11 @@ class PostgresPurchases:
             raise ReferenceAlreadyClaimed(f"{purchase.platform} reference {purchase.platform_reference} is taken")
 
     async def add(self, new: Sequence[Purchase]) -> None:
-        """This will store new purchases."""
+        """This will store new purchases, and claim each one's short reference for it, for ever."""
         if new:
             await self._wire.run(_ADD, **arrays(PURCHASE_COLUMNS, [purchase_values(each) for each in new]))
+            claims = [(each.platform, each.short_reference, each.merchant_id, each.purchase_id) for each in new]
+            await self._wire.run(_CLAIM_NEW, **arrays(payment_claims.c, claims))
 
     async def save(self, changed: Sequence[Purchase]) -> None:
         """This will store changed purchases that are held."""

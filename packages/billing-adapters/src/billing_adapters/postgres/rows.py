@@ -109,6 +109,7 @@ def purchase_values(purchase: Purchase) -> Values:
         purchase.observed_at,
         purchase.check_at,
         purchase.version,
+        purchase.review_dismissed,
     )
 
 
@@ -135,6 +136,7 @@ def purchase_of(row: Row) -> Purchase:
         checkout_url=row["checkout_url"],
         late=row["late"],
         review_reason=row["review_reason"],
+        review_dismissed=row["review_dismissed"],
         refunded_minor=row["refunded_minor"],
         dispute=DisputeStatus(row["dispute"]),
         credits_reversed=row["credits_reversed"],

@@ -20,7 +20,7 @@ from billing_adapters.postgres.rows import (
     trial_of,
 )
 from billing_adapters.postgres.statements import Statement
-from billing_adapters.postgres.tables import archived_purchases, outbox, purchases, trials
+from billing_adapters.postgres.tables import archived_purchases, is_open, outbox, purchases, trials
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.ports.publishing import OutboxEvent
@@ -55,8 +55,24 @@ def _list(table: Table) -> Any:
     )
 
 
+def _open() -> Any:
+    merchant_id = bindparam("merchant_id", type_=purchases.c.merchant_id.type)
+    created_before = bindparam("created_before", type_=purchases.c.created_at.type)
+    after = bindparam("after", type_=purchases.c.purchase_id.type)
+    return (
+        columns_of(purchases)
+        .where(is_open(purchases))
+        .where(or_(merchant_id.is_(None), purchases.c.merchant_id == merchant_id))
+        .where(or_(created_before.is_(None), purchases.c.created_at <= created_before))
+        .where(or_(after.is_(None), purchases.c.purchase_id > after))
+        .order_by(purchases.c.purchase_id)
+        .limit(_LIMIT)
+    )
+
+
 _FIND: Final = Statement(union_all(_find(purchases), _find(archived_purchases)))
 _LIST: Final = Statement(_list(purchases))
+_OPEN: Final = Statement(_open())
 _BACKLOG: Final = Statement(
     select(func.count().label("events"), func.min(outbox.c.recorded_at).label("oldest_at")).where(
         outbox.c.published_at.is_(None)
@@ -109,6 +125,20 @@ class PostgresSupport:
             status=None if status is None else status.value,
             needs_review=needs_review,
             limit=limit,
+        )
+        return [purchase_of(row) for row in rows]
+
+    async def open_purchases(
+        self,
+        merchant_id: str | None = None,
+        created_before: datetime | None = None,
+        after: UUID | None = None,
+        limit: int = 50,
+    ) -> Sequence[Purchase]:
+        """Up to `limit` open purchases created by the moment, by id, those after `after`; None leaves a question
+        open."""
+        rows = await self._database.rows(
+            _OPEN, merchant_id=merchant_id, created_before=created_before, after=after, limit=limit
         )
         return [purchase_of(row) for row in rows]
 

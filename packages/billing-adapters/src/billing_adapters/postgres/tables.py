@@ -158,6 +158,7 @@ def _purchase_table(name: str) -> Table:
         moment("observed_at", nullable=True),
         moment("check_at", nullable=True),
         Column("version", BigInteger, nullable=False),
+        text_column("review_dismissed", nullable=True),
         PrimaryKeyConstraint("merchant_id", "purchase_id"),
         UniqueConstraint("purchase_id"),  # event ids are made from it alone; support asks by it
         ForeignKeyConstraint(["merchant_id"], ["merchants.merchant_id"]),
@@ -176,6 +177,7 @@ def _purchase_checks() -> tuple[CheckConstraint, ...]:
         length("platform_reference", 255),
         length("checkout_url", 8192),
         length("review_reason", 2000),
+        length("review_dismissed", 2000),
         CheckConstraint("credits > 0 and bonus_credits >= 0", name="credits_positive"),
         CheckConstraint(f"amount_minor between 0 and {MAX_AMOUNT_MINOR}", name="amount_minor_bounded"),
         CheckConstraint("refunded_minor between 0 and amount_minor", name="refunded_minor_bounded"),

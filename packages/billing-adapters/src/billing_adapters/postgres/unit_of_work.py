@@ -2,6 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, select
 
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.inbox import PostgresInbox
@@ -10,9 +14,12 @@ from billing_adapters.postgres.keys import PostgresKeyRecords
 from billing_adapters.postgres.merchants import PostgresMerchants
 from billing_adapters.postgres.parked import PostgresParkedMessages
 from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.trials import PostgresTrials
 from billing_adapters.postgres.wire import Transaction
 from billing_core.ports.storage import UnitOfWork
+
+_NOW: Final = Statement(select(func.clock_timestamp().label("now")))
 
 
 class PostgresUnitOfWork:
@@ -27,6 +34,14 @@ class PostgresUnitOfWork:
         self.inbox = PostgresInbox(transaction)
         self.keys = PostgresKeyRecords(transaction)
         self.parked = PostgresParkedMessages(transaction)
+
+    async def now(self) -> datetime:
+        """The moment by the database's clock."""
+        row = await self._transaction.row(_NOW)
+        if row is None:
+            raise AssertionError("a select without a table gives one row")
+        moment: datetime = row["now"]
+        return moment
 
     async def commit(self) -> None:
         """This will make everything done so far last, at once and together."""

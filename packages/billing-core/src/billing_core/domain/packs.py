@@ -1,8 +1,9 @@
-"""What can be bought: credit packs, their prices, and the terms of a trial."""
+"""What can be bought: credit packs, their prices, the terms of a trial, and from when on."""
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any, Literal
 
 from billing_core.domain.money import Money
@@ -10,22 +11,26 @@ from billing_core.errors import FieldError, InvalidCatalog, InvalidPack, Invalid
 
 MAX_CREDITS = 10**9
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SINCE_EVER = datetime.min.replace(tzinfo=UTC)
 _NAMED = "of 1-64 letters, digits, dots, dashes and underscores"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditPack:
-    """A pack for sale: `credits` plus `bonus_credits` for one of `prices` (one a currency)."""
+    """A pack: `credits` plus `bonus_credits` for one of `prices` (one a currency); `retired` is no longer for sale."""
 
     code: str
     credits: int
     bonus_credits: int = 0
     prices: tuple[Money, ...]
+    retired: bool = False
 
     def __post_init__(self) -> None:
         counts = _is_count(self.credits, 1, MAX_CREDITS) and _is_count(self.bonus_credits, 0, MAX_CREDITS)
-        if type(self.code) is not str or not self.code or not counts:
-            raise ValueError(f"pack {self.code!r} needs a code, credits from 1 and bonus_credits from 0")
+        if type(self.code) is not str or not self.code or not counts or type(self.retired) is not bool:
+            raise ValueError(
+                f"pack {self.code!r} needs a code, credits from 1, bonus_credits from 0, retired as a bool"
+            )
         currencies = [price.currency for price in self.prices]
         if not currencies or len(set(currencies)) != len(currencies):
             raise ValueError(f"pack {self.code!r} needs at least one price, and one a currency")
@@ -73,32 +78,42 @@ class TrialTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """Everything for sale under one version name."""
+    """Everything for sale under one version name, from `effective_from` on (None: since ever)."""
 
     version: str
     packs: tuple[CreditPack, ...]
+    effective_from: datetime | None = None
     trial: TrialTerms = field(default_factory=TrialTerms)
     default_currency: str = "USD"
     max_open_purchases: int = 5
 
     def __post_init__(self) -> None:
         codes = [pack.code for pack in self.packs]
-        if not _is_name(self.version) or not codes or len(set(codes)) != len(codes):
-            raise ValueError(f"a catalogue needs a version {_NAMED} and packs with distinct codes")
+        if not _is_name(self.version) or not self.for_sale or len(set(codes)) != len(codes):
+            raise ValueError(
+                f"a catalogue needs a version {_NAMED} and packs with distinct codes, one at least for sale"
+            )
+        if self.effective_from is not None and not _is_moment(self.effective_from):
+            raise ValueError("effective_from is a moment with its offset, as 2027-01-01T00:00:00Z")
         if not _is_count(self.max_open_purchases, 1, 100):
             raise ValueError("max_open_purchases is from 1 to 100")
         for pack in self.packs:
             if pack.price_in(self.default_currency) is None:
                 raise ValueError(f"pack {pack.code!r} needs a price in {self.default_currency}")
 
+    @property
+    def for_sale(self) -> tuple[CreditPack, ...]:
+        """The packs that are not retired."""
+        return tuple(pack for pack in self.packs if not pack.retired)
+
     def offer(self, pack_code: str, *, wanted_currency: str | None, home_currency: str | None) -> Offer:
         """This will snapshot a pack in the wanted currency, else the merchant's own, else the default one.
 
-        Raises InvalidPack where there is no such pack, InvalidRequest where it has no price in a wanted currency.
+        Raises InvalidPack where no such pack is for sale, InvalidRequest where it has no price in a wanted currency.
         """
-        pack = next((pack for pack in self.packs if pack.code == pack_code), None)
+        pack = next((pack for pack in self.for_sale if pack.code == pack_code), None)
         if pack is None:
-            raise InvalidPack(pack_code, tuple(pack.code for pack in self.packs))
+            raise InvalidPack(pack_code, tuple(pack.code for pack in self.for_sale))
         if wanted_currency is not None and pack.price_in(wanted_currency) is None:
             known = ", ".join(price.currency for price in pack.prices)
             raise InvalidRequest(FieldError(pointer="/currency", detail=f"this pack is sold in: {known}"))
@@ -113,19 +128,42 @@ class Catalog:
         )
 
     def offers(self, *, home_currency: str | None) -> tuple[Offer, ...]:
-        """Every pack as this merchant would be offered it."""
-        return tuple(self.offer(pack.code, wanted_currency=None, home_currency=home_currency) for pack in self.packs)
+        """Every pack for sale as this merchant would be offered it."""
+        return tuple(self.offer(pack.code, wanted_currency=None, home_currency=home_currency) for pack in self.for_sale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBook:
+    """Every version of the catalogue, each in force until the next one is."""
+
+    versions: tuple[Catalog, ...]
+
+    def __post_init__(self) -> None:
+        names = [catalog.version for catalog in self.versions]
+        if not names or len(set(names)) != len(names):
+            raise ValueError("a price book needs catalogues with distinct versions")
+        starts = [_start(catalog) for catalog in self.versions]
+        if starts[0] != _SINCE_EVER or any(earlier >= later for earlier, later in pairwise(starts)):
+            raise ValueError("the first version has no effective_from, each later one a later effective_from")
 
     @classmethod
-    def from_document(cls, document: dict[str, Any]) -> "Catalog":
-        """This will read the catalogue file's parsed TOML. Raises InvalidCatalog, naming what to mend."""
+    def of(cls, catalog: Catalog) -> "PriceBook":
+        """The price book of one catalogue that is always in force."""
+        return cls(versions=(catalog,))
+
+    def at(self, now: datetime) -> Catalog:
+        """The catalogue in force at the moment."""
+        return next(catalog for catalog in reversed(self.versions) if _start(catalog) <= now)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "PriceBook":
+        """This will read the catalogue file's parsed TOML: one version, or several under `[[versions]]`. Raises
+        InvalidCatalog, naming what to mend."""
         try:
-            return cls(
-                version=str(document["version"]),
-                packs=tuple(_pack(entry) for entry in document["packs"]),
-                trial=TrialTerms(**document.get("trial", {})),
-                **{name: document[name] for name in ("default_currency", "max_open_purchases") if name in document},
-            )
+            if "versions" not in document:
+                return cls.of(_catalog(document))
+            _only(document, "the catalogue", {"versions"})
+            return cls(versions=tuple(_catalog(entry) for entry in document["versions"]))
         except KeyError as missing:
             raise InvalidCatalog(f"the catalogue lacks {missing}") from missing
         except (TypeError, ValueError, AttributeError) as wrong:
@@ -141,12 +179,42 @@ def _is_count(value: object, low: int, high: int) -> bool:
     return type(value) is int and low <= value <= high
 
 
+def _is_moment(value: object) -> bool:
+    """Whether the value is a date and time with its offset (TOML also has each alone, and people write strings)."""
+    return isinstance(value, datetime) and value.utcoffset() is not None
+
+
+def _start(catalog: Catalog) -> datetime:
+    return catalog.effective_from or _SINCE_EVER
+
+
+def _only(entry: object, where: str, known: set[str]) -> None:
+    """A misspelt key must not silently become a default."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"{where} is a table, not {entry!r}")
+    if unknown := sorted(set(entry) - known):
+        raise ValueError(f"{where} has the unknown keys {', '.join(unknown)}; it may have {', '.join(sorted(known))}")
+
+
+def _catalog(entry: dict[str, Any]) -> Catalog:
+    optional = {"effective_from", "default_currency", "max_open_purchases"}
+    _only(entry, "the catalogue", {"version", "packs", "trial", *optional})
+    return Catalog(
+        version=str(entry["version"]),
+        packs=tuple(_pack(each) for each in entry["packs"]),
+        trial=TrialTerms(**entry.get("trial", {})),
+        **{name: entry[name] for name in optional if name in entry},
+    )
+
+
 def _pack(entry: dict[str, Any]) -> CreditPack:
+    optional = {"bonus_credits", "retired"}
+    _only(entry, "a pack", {"code", "credits", "prices", *optional})
     return CreditPack(
         code=entry["code"],
         credits=entry["credits"],
-        bonus_credits=entry.get("bonus_credits", 0),
         prices=tuple(Money.of(amount, currency) for currency, amount in entry["prices"].items()),
+        **{name: entry[name] for name in optional if name in entry},
     )
 
 
@@ -159,3 +227,8 @@ def default_catalog() -> Catalog:
             for code, credits_, cents in (("small", 100, 999), ("medium", 500, 3999), ("large", 1000, 6999))
         ),
     )
+
+
+def default_price_book() -> PriceBook:
+    """The default catalogue, always in force."""
+    return PriceBook.of(default_catalog())

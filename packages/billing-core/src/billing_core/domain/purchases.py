@@ -5,6 +5,7 @@ payment. After payment the status is a function of how much was refunded and how
 follow the cumulative refund, never the single notice.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -29,6 +30,7 @@ from billing_core.domain.events import (
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Offer
+from billing_core.errors import ResolutionRefused
 
 
 class PurchaseStatus(StrEnum):
@@ -80,7 +82,8 @@ class PaymentReport:
     """What the platform answered when asked about one payment at `observed_at`.
 
     `price` and `platform_account_id` are None where the platform does not say; a payment without them cannot be
-    matched and will need review. `refunded_minor` is cumulative.
+    matched and will need review. `refunded_minor` is cumulative; it and `dispute` are None where the platform does
+    not say (Shopify's Admin API), which changes nothing that was known.
     """
 
     platform_reference: str
@@ -89,11 +92,11 @@ class PaymentReport:
     price: Money | None = None
     platform_account_id: str | None = None
     test: bool = False
-    refunded_minor: int = 0
-    dispute: DisputeStatus = DisputeStatus.NONE
+    refunded_minor: int | None = 0
+    dispute: DisputeStatus | None = DisputeStatus.NONE
 
     def __post_init__(self) -> None:
-        if self.refunded_minor < 0:
+        if self.refunded_minor is not None and self.refunded_minor < 0:
             raise ValueError("refunded_minor is cumulative and never negative")
 
 
@@ -123,6 +126,7 @@ class Purchase:
     checkout_url: str | None = None
     late: bool = False
     review_reason: str | None = None
+    review_dismissed: str | None = None
     refunded_minor: int = 0
     dispute: DisputeStatus = DisputeStatus.NONE
     credits_reversed: int = 0
@@ -166,6 +170,10 @@ class Purchase:
         """Whether the merchant can still pay it in time."""
         return self.is_open and now < self.expires_at
 
+    def check_is_due(self, now: datetime) -> bool:
+        """Whether it is time to ask its platform about it."""
+        return self.check_at is not None and self.check_at <= now
+
     # --- what happens to it ----------------------------------------------------------------------------------------
 
     def checkout_made(self, reference: str, url: str, now: datetime, by: Origin) -> "PurchaseDecision":
@@ -191,10 +199,18 @@ class Purchase:
             return PurchaseDecision(self)
         return self._unpaid_end(PaymentStatus.EXPIRED, "not paid in time", now, by)
 
-    def checked(self, now: datetime) -> "Purchase":
-        """This will put the reconciler's next look as far off as the purchase is old, from 1 minute to 6 hours."""
-        age = now - self.created_at
-        return replace(self, check_at=now + min(max(age, timedelta(minutes=1)), timedelta(hours=6)))
+    def cancel(self, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will call an open purchase off. The caller has ended its checkout, where the platform can, and asked."""
+        if not self.is_open:
+            return PurchaseDecision(self)
+        return self._unpaid_end(PaymentStatus.CANCELLED, by.reason, now, by)
+
+    def next_check(self, now: datetime, over_at: datetime) -> datetime:
+        """When to ask about it again: after as long as it has waited since its beginning, or since it was over, from
+        1 minute to 6 hours; and when it is over."""
+        waited = now - (over_at if now >= over_at else self.created_at)
+        check_at = now + min(max(waited, timedelta(minutes=1)), timedelta(hours=6))
+        return check_at if now >= over_at else min(check_at, over_at)
 
     def settle(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         """This will bring the purchase to what the platform says of its payment.
@@ -210,10 +226,42 @@ class Purchase:
         if self.is_paid and same_payment:
             return self._follow_refunds(report, now, by)
         if mismatch := self._mismatch(report):
-            return self._review(mismatch, now, by)
+            return self.flag(mismatch, now, by)
         completed = self._complete(report, now, by)
-        followed = completed.purchase._follow_refunds(report, now, by)  # noqa: SLF001 - another value of this class
-        return PurchaseDecision(followed.purchase, completed.changes + followed.changes)
+        return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
+
+    # --- what a person decides ---------------------------------------------------------------------------------------
+
+    def flag(self, reason: str, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will ask for a person, once for each reason, and not again for one that was dismissed."""
+        if reason in (self.review_reason, self.review_dismissed):
+            return PurchaseDecision(self)
+        fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
+        return self._changed("needs_review", now, by, fact, reason=reason, review_reason=reason)
+
+    def accept(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will take a payment that does not match for the one that was offered: the credits are the merchant's.
+
+        Raises ResolutionRefused where nothing is to be resolved, or the platform does not report it paid, or it is
+        completed already: then the payment was a second one, to be given back and dismissed.
+        """
+        if not self.needs_review:
+            raise ResolutionRefused("this purchase needs no review")
+        if self.is_paid:
+            raise ResolutionRefused("this purchase is paid already; give the other payment back, then dismiss it")
+        if report.status is not PaymentStatus.PAID:
+            raise ResolutionRefused(f"the platform says this payment is {report.status}; only a paid one is accepted")
+        completed = self._complete(report, now, by)
+        return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
+
+    def dismiss(self, now: datetime, by: Origin) -> "PurchaseDecision":
+        """This will close a review without credits: an open purchase is called off, another one stays as it is, and
+        the same finding asks for nobody again. Raises ResolutionRefused where nothing is to be resolved."""
+        if self.review_reason is None:
+            raise ResolutionRefused("this purchase needs no review")
+        values: dict[str, Any] = {"review_reason": None, "review_dismissed": self.review_reason}
+        dismissed = self._changed("dismissed", now, by, None, **values)
+        return dismissed.then(lambda reviewed: reviewed.cancel(now, by))
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
@@ -224,14 +272,8 @@ class Purchase:
         if report.platform_account_id != self.platform_account_id:
             return "the platform reports a payment by another account"
         if self.platform_reference not in (None, report.platform_reference):
-            return "the platform reports another payment than the one this purchase was given"
+            return f"the platform reports another payment, {report.platform_reference}, than this purchase was given"
         return None
-
-    def _review(self, reason: str, now: datetime, by: Origin) -> "PurchaseDecision":
-        if self.review_reason == reason:
-            return PurchaseDecision(self)
-        fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
-        return self._changed("needs_review", now, by, fact, reason=reason, review_reason=reason)
 
     def _complete(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         late = self.status in UNPAID_ENDS
@@ -264,15 +306,17 @@ class Purchase:
         if self.observed_at is not None and report.observed_at < self.observed_at:
             return PurchaseDecision(self)
         seen = replace(self, observed_at=report.observed_at)
-        refunded = min(report.refunded_minor, self.offer.price.amount_minor)
-        if (refunded, report.dispute) == (self.refunded_minor, self.dispute):
+        told = self.refunded_minor if report.refunded_minor is None else report.refunded_minor
+        refunded = min(told, self.offer.price.amount_minor)
+        dispute = report.dispute or self.dispute
+        if (refunded, dispute) == (self.refunded_minor, self.dispute):
             return PurchaseDecision(seen)
-        target = _credits_to_reverse(self.offer, refunded, report.dispute)
-        why: Literal["refund", "dispute"] = "dispute" if report.dispute is not self.dispute else "refund"
+        target = _credits_to_reverse(self.offer, refunded, dispute)
+        why: Literal["refund", "dispute"] = "dispute" if dispute is not self.dispute else "refund"
         values: dict[str, Any] = {
-            "status": _paid_status(self.offer.price.amount_minor, refunded, report.dispute),
+            "status": _paid_status(self.offer.price.amount_minor, refunded, dispute),
             "refunded_minor": refunded,
-            "dispute": report.dispute,
+            "dispute": dispute,
             "credits_reversed": target,
             "ended_at": now,
         }
@@ -326,6 +370,11 @@ class PurchaseDecision:
 
     purchase: Purchase
     changes: tuple[Change, ...] = ()
+
+    def then(self, decide: "Callable[[Purchase], PurchaseDecision]") -> "PurchaseDecision":
+        """This will decide further on what came of it."""
+        further = decide(self.purchase)
+        return PurchaseDecision(further.purchase, self.changes + further.changes)
 
 
 def create_purchase(

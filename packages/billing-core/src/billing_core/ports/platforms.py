@@ -1,10 +1,12 @@
 """The platforms that take the money."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from billing_core.domain.merchants import Merchant
+from billing_core.domain.money import Money
 from billing_core.domain.purchases import PaymentReport, Purchase
 
 
@@ -23,12 +25,29 @@ class PlatformAccount:
     platform_account_id: str
     platform_domain: str | None
 
+    @classmethod
+    def of(cls, merchant: Merchant) -> "PlatformAccount":
+        """The account of a merchant."""
+        return cls(platform_account_id=merchant.platform_account_id, platform_domain=merchant.platform_domain)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """What a platform's notice points at. It proves nothing: the platform is asked."""
+    """What a platform's notice points at. It proves nothing: the platform is asked.
 
-    platform_reference: str
+    At least one of the three: the checkout's `platform_reference`; our own `purchase_reference`
+    (`Purchase.short_reference`), where the notice carries it; the platform's `payment_id`, which only the platform can
+    trace to a checkout. `platform_account_id` says whose payment it is, where the notice does.
+    """
+
+    platform_reference: str | None = None
+    purchase_reference: str | None = None
+    payment_id: str | None = None
+    platform_account_id: str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.platform_reference or self.purchase_reference or self.payment_id):
+            raise ValueError("a notice points at something")
 
 
 class PaymentPlatform(Protocol):
@@ -55,7 +74,8 @@ class PaymentPlatform(Protocol):
         ...
 
     async def create_checkout(self, purchase: Purchase, account: PlatformAccount) -> Checkout:
-        """This will make a page where `purchase` can be paid; the same purchase again is safe.
+        """This will make a page where `purchase` can be paid. The same purchase again is safe: it gives the same
+        page, or, where the platform has no idempotency, another one, of which only one is ever handed out.
 
         Raises PlatformRejected where the platform refuses for good, another PlatformError where it may exist.
         """
@@ -70,11 +90,40 @@ class PaymentPlatform(Protocol):
         platform has none."""
         ...
 
+    async def trace_payment(self, payment_id: str) -> str | None:
+        """This will give the platform reference of the checkout a `Notice.payment_id` was paid at; None where the
+        platform knows of none, or never sends notices with a payment id alone."""
+        ...
+
     async def cancel_checkout(self, platform_reference: str, account: PlatformAccount) -> None:
         """This will end an unpaid checkout where the platform can; nothing happens where it cannot."""
         ...
 
     def read_notice(self, payload: Mapping[str, Any]) -> Notice | None:
         """This will read the platform's own notice, without I/O; None where it is about something else than one of
-        our payments. Raises MalformedMessage where the platform could not have sent it."""
+        our payments, or tells of no change worth asking about. Raises MalformedMessage where the platform could not
+        have sent it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund:
+    """How much of one payment was given back so far: `refunded` is cumulative."""
+
+    platform_reference: str
+    platform_account_id: str
+    refunded: Money
+
+
+class RefundSource(Protocol):
+    """Where refunds are told that neither notices nor `PaymentPlatform.look_up` tell of."""
+
+    @property
+    def platform(self) -> str:
+        """The platform whose payments they are of."""
+        ...
+
+    async def refunds(self, since: datetime) -> Sequence[Refund]:
+        """The payments of which something was given back since the moment, with all that was ever. Raises a
+        PlatformError."""
         ...

@@ -98,7 +98,7 @@ class Purchases(Protocol):
         ...
 
     async def owners(self, references: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Owner]:
-        """Whose each claimed (platform, platform reference) is; not held."""
+        """Whose each claimed (platform, reference) is, by platform reference or short reference; not held."""
         ...
 
     async def claim(self, purchase: Purchase) -> None:
@@ -107,7 +107,7 @@ class Purchases(Protocol):
         ...
 
     async def add(self, purchases: Sequence[Purchase]) -> None:
-        """This will store new purchases."""
+        """This will store new purchases, and claim each one's short reference for it, for ever."""
         ...
 
     async def save(self, purchases: Sequence[Purchase]) -> None:
@@ -217,6 +217,10 @@ class UnitOfWork(Protocol):
     def keys(self) -> KeyRecords: ...
     @property
     def parked(self) -> ParkedMessages: ...
+
+    async def now(self) -> datetime:
+        """The moment by the storage's own clock, which all processes share."""
+        ...
 
     async def commit(self) -> None:
         """This will make everything done so far last, at once and together."""

@@ -1,6 +1,8 @@
 """Time and ids that tests decide."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from uuid import UUID
 
 MOMENT = datetime(2026, 3, 2, 9, 30, 15, 123456, tzinfo=UTC)
@@ -29,15 +31,14 @@ class FixedClock:
 
 
 class SequentialIds:
-    """Ids shaped like UUIDv7, in order and the same in every run."""
+    """Ids shaped like UUIDv7, in order and the same in every run. Several may share their `numbers`."""
 
-    def __init__(self, clock: FixedClock | None = None) -> None:
-        self._clock, self._count = clock or FixedClock(), 0
+    def __init__(self, clock: FixedClock | None = None, numbers: Iterator[int] | None = None) -> None:
+        self._clock, self._numbers = clock or FixedClock(), numbers or count(1)
 
     def __call__(self) -> UUID:
         """The next id, stamped with the clock's time."""
-        self._count += 1
-        return uuid7(self._clock.now(), self._count)
+        return uuid7(self._clock.now(), next(self._numbers))
 
 
 def uuid7(at: datetime, number: int) -> UUID:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from billing_core.domain.events import Fact
 from billing_core.domain.merchants import Merchant
-from billing_core.domain.packs import Catalog, default_catalog
+from billing_core.domain.packs import Catalog, PriceBook, default_catalog
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.messages import Event, decode_event
 from billing_core.ports.publishing import OutboxEvent
@@ -20,9 +20,11 @@ from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchases, ReconcilePurchases
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+from billing_core.use_cases.follow_refunds import FollowRefunds
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
+from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_core.use_cases.register_merchants import RegisterMerchants
@@ -44,18 +46,19 @@ class InMemoryBilling:
     def __init__(
         self,
         *,
-        catalog: Catalog | None = None,
+        catalog: Catalog | PriceBook | None = None,
         platforms: Iterable[ScriptedPlatform] = (),
         clock: FixedClock | None = None,
         storage: InMemoryStorage | None = None,
         return_urls: ReturnUrlPolicy | None = None,
     ) -> None:
-        self.catalog = catalog or default_catalog()
+        catalog = catalog or default_catalog()
+        self.price_book = catalog if isinstance(catalog, PriceBook) else PriceBook.of(catalog)
         self.platforms = {platform.name: platform for platform in platforms} or {"sandbox": ScriptedPlatform()}
         self.platform = next(iter(self.platforms.values()))
         self.clock = clock or FixedClock()
-        self.new_id = SequentialIds(self.clock)
-        self.storage = storage or InMemoryStorage()
+        self.storage = storage or InMemoryStorage(self.clock)
+        self.new_id = SequentialIds(self.clock, self.storage.numbers)
         self.replays, self.publisher, self.sender = InMemoryReplayCache(), InMemoryPublisher(), InMemorySender()
         self._wire_requests(return_urls or ReturnUrlPolicy())
         self._wire_messages()
@@ -101,15 +104,15 @@ class InMemoryBilling:
 
     def _wire_requests(self, return_urls: ReturnUrlPolicy) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
-        self.read = ReadBilling(records=self.storage.records, catalog=self.catalog, clock=clock)
+        self.read = ReadBilling(records=self.storage.records, price_book=self.price_book, clock=clock)
         self.activate_trial = ActivateTrial(
-            units=units, replays=self.replays, catalog=self.catalog, clock=clock, new_id=new_id
+            units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
         )
         self.create_purchase = CreatePurchase(
             units=units,
             replays=self.replays,
             platforms=self.platforms,
-            catalog=self.catalog,
+            price_book=self.price_book,
             return_urls=return_urls,
             clock=clock,
             new_id=new_id,
@@ -117,8 +120,8 @@ class InMemoryBilling:
 
     def _wire_messages(self) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
-        self.ask = AskPlatforms(platforms=self.platforms, clock=clock)
-        self.settle = SettlePurchases(units=units, catalog=self.catalog, clock=clock)
+        self.ask = AskPlatforms(platforms=self.platforms)
+        self.settle = SettlePurchases(units=units, price_book=self.price_book, clock=clock)
         self.register_merchants = RegisterMerchants(
             units=units, platforms=self.platforms.keys(), clock=clock, new_id=new_id
         )
@@ -129,11 +132,22 @@ class InMemoryBilling:
 
     def _wire_jobs(self) -> None:
         units, clock, storage = self.storage.units, self.clock, self.storage
-        check = CheckPurchases(units=units, ask=self.ask, settle=self.settle)
+        check = self.check = CheckPurchases(units=units, ask=self.ask, settle=self.settle, platforms=self.platforms)
+        self.operate = OperatePurchases(
+            units=units, platforms=self.platforms, ask=self.ask, check=check, settle=self.settle, clock=clock
+        )
+        self.follow_refunds = FollowRefunds(
+            sources=[each for each in self.platforms.values() if not getattr(each, "tells_refunds", True)],
+            units=units,
+            ask=self.ask,
+            settle=self.settle,
+            runs=storage.runs,
+            clock=clock,
+        )
         self.expire_trials = ExpireTrials(units=units, clock=clock)
         self.remind_trials = RemindTrials(units=units, clock=clock)
         self.reconcile_purchases = ReconcilePurchases(units=units, check=check, clock=clock)
-        self.expire_purchases = ExpirePurchases(units=units, check=check, platforms=self.platforms, clock=clock)
+        self.expire_purchases = ExpirePurchases(units=units, check=check, clock=clock)
         self.archive_purchases = ArchivePurchases(units=units, clock=clock)
         self.purge_idempotency = PurgeIdempotency(housekeeping=storage.housekeeping, replays=self.replays, clock=clock)
         self.relay_events = RelayEvents(
@@ -149,6 +163,7 @@ class InMemoryBilling:
             RemindTrials.name: (self.remind_trials, minute),
             ExpirePurchases.name: (self.expire_purchases, minute),
             ReconcilePurchases.name: (self.reconcile_purchases, minute),
+            FollowRefunds.name: (self.follow_refunds, hour),
             PurgeIdempotency.name: (self.purge_idempotency, hour),
         }
         return [ScheduledJob(name=name, every=every, run=job, about=name) for name, (job, every) in jobs.items()]

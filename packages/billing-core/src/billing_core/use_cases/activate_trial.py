@@ -1,7 +1,7 @@
 """Start a merchant's trial."""
 
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
-from billing_core.domain.packs import Catalog
+from billing_core.domain.packs import PriceBook
 from billing_core.domain.trials import TrialStatus, refuse_trial, start_trial
 from billing_core.errors import TrialAlreadyUsed
 from billing_core.ports.clock import Clock, NewId
@@ -19,9 +19,9 @@ class ActivateTrial:
     """Starts the one trial of the caller's platform account."""
 
     def __init__(
-        self, *, units: OpenUnitOfWork, replays: ReplayCache, catalog: Catalog, clock: Clock, new_id: NewId
+        self, *, units: OpenUnitOfWork, replays: ReplayCache, price_book: PriceBook, clock: Clock, new_id: NewId
     ) -> None:
-        self._units, self._replays, self._terms = units, replays, catalog.trial
+        self._units, self._replays, self._price_book = units, replays, price_book
         self._clock, self._new_id = clock, new_id
 
     async def __call__(self, caller: Caller, idempotency_key: str) -> Answered:
@@ -49,10 +49,11 @@ class ActivateTrial:
         if latest is not None and latest.status is not TrialStatus.REFUSED:
             return None
 
-        started = start_trial(self._new_id(), merchant, self._terms, now, caller.origin)
+        terms = self._price_book.at(now).trial
+        started = start_trial(self._new_id(), merchant, terms, now, caller.origin)
         if not await uow.trials.claim(started.trial):
             if latest is None:  # the refusal is told once
-                refused = refuse_trial(started.trial.trial_id, merchant, self._terms, now, caller.origin)
+                refused = refuse_trial(started.trial.trial_id, merchant, terms, now, caller.origin)
                 await uow.trials.add([refused.trial])
                 await uow.journal.record(refused.changes)
             return None

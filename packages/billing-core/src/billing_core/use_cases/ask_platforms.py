@@ -1,16 +1,22 @@
 """Ask the platforms how payments stand: many at once, never inside a transaction."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
 
 from billing_core.domain.purchases import PaymentReport, Purchase
-from billing_core.errors import PlatformError
-from billing_core.ports.clock import Clock
+from billing_core.errors import PlatformError, PlatformFault, PlatformUnavailable
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
 
 # Platforms answer in tens of milliseconds and limit calls per second; more at once only queue at their door.
 _AT_ONCE = 16
+# The longest any platform is waited for, retries included: below the 20 s a key stays locked to its first attempt.
+PATIENCE_S = 12.0
+
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,37 +28,79 @@ class Question:
     platform_reference: str | None = None
     unanswered: Purchase | None = None
 
+    @classmethod
+    def about(cls, purchase: Purchase, account: PlatformAccount) -> "Question":
+        """How a purchase stands."""
+        reference = purchase.platform_reference
+        unanswered = purchase if reference is None else None
+        return cls(platform=purchase.platform, account=account, platform_reference=reference, unanswered=unanswered)
+
 
 PlatformAnswer = PaymentReport | PlatformError | None
 
 
 class AskPlatforms:
-    """Asks many questions, each once."""
+    """Asks many questions, each once. Never raises: one platform's trouble is not another purchase's."""
 
-    def __init__(self, *, platforms: Mapping[str, PaymentPlatform], clock: Clock) -> None:
-        self._platforms, self._clock = platforms, clock
+    def __init__(self, *, platforms: Mapping[str, PaymentPlatform], patience_s: float = PATIENCE_S) -> None:
+        self._platforms, self._patience_s = platforms, patience_s
 
-    async def __call__(self, questions: Sequence[Question]) -> Sequence[PlatformAnswer]:
-        """The answer to each question: a report, None where the platform knows of no checkout, or the PlatformError
-        it ended in. Never raises a PlatformError: one platform's trouble is not another purchase's."""
-        at_once = asyncio.Semaphore(_AT_ONCE)
+    async def __call__(self, questions: Sequence[Question], asked_at: datetime) -> Sequence[PlatformAnswer]:
+        """The answer to each question: a report observed at `asked_at`, None where the platform knows of no
+        checkout, or the PlatformError it ended in."""
 
-        async def ask(question: Question) -> PlatformAnswer:
-            async with at_once:
-                try:
-                    return await self._ask(question)
-                except PlatformError as trouble:
-                    return trouble
+        async def ask(question: Question) -> PaymentReport | None:
+            platform = self._platform(question.platform)
+            reference = question.platform_reference
+            if reference is None and question.unanswered is not None:
+                found = platform.find_checkout(question.unanswered, question.account)
+                reference = await in_time(platform.name, found, self._patience_s)
+            if reference is None:
+                return None
+            report = platform.look_up(reference, question.account, asked_at)
+            return await in_time(platform.name, report, self._patience_s)
 
-        return await asyncio.gather(*(ask(question) for question in questions))
+        return await _ask_all(questions, ask, lambda question: question.platform)
 
-    async def _ask(self, question: Question) -> PaymentReport | None:
-        platform = self._platforms.get(question.platform)
-        if platform is None:
-            raise PlatformError(question.platform, "this platform is not configured; add it to BILLING_PLATFORMS")
-        reference = question.platform_reference
-        if reference is None and question.unanswered is not None:
-            reference = await platform.find_checkout(question.unanswered, question.account)
-        if reference is None:
-            return None
-        return await platform.look_up(reference, question.account, self._clock.now())
+    async def trace(self, payments: Sequence[tuple[str, str]]) -> Sequence[str | PlatformError | None]:
+        """The platform reference of the checkout each (platform, payment id) was paid at, None where the platform
+        knows of none, or the PlatformError it ended in."""
+
+        async def ask(payment: tuple[str, str]) -> str | None:
+            reference = self._platform(payment[0]).trace_payment(payment[1])
+            return await in_time(payment[0], reference, self._patience_s)
+
+        return await _ask_all(payments, ask, lambda payment: payment[0])
+
+    def _platform(self, name: str) -> PaymentPlatform:
+        if platform := self._platforms.get(name):
+            return platform
+        raise PlatformError(name, "this platform is not configured; add it to BILLING_PLATFORMS")
+
+
+async def in_time(platform: str, answer: Awaitable[Told], patience_s: float = PATIENCE_S) -> Told:
+    """This will wait for a platform's answer. Raises PlatformUnavailable where it takes longer."""
+    try:
+        async with asyncio.timeout(patience_s):
+            return await answer
+    except TimeoutError as late:
+        raise PlatformUnavailable(platform, "no answer in time") from late
+
+
+async def _ask_all(
+    questions: Sequence[Asked], ask: Callable[[Asked], Awaitable[Told]], platform_of: Callable[[Asked], str]
+) -> Sequence[Told | PlatformError]:
+    at_once = asyncio.Semaphore(_AT_ONCE)
+
+    async def answer(question: Asked) -> Told | PlatformError:
+        async with at_once:
+            try:
+                return await ask(question)
+            except PlatformError as trouble:
+                return trouble
+            except Exception as fault:  # noqa: BLE001 - what an adapter did not foresee stays with its question
+                unforeseen = PlatformFault(platform_of(question), f"{type(fault).__name__} in its adapter")
+                unforeseen.__cause__ = fault
+                return unforeseen
+
+    return await asyncio.gather(*(answer(question) for question in questions))

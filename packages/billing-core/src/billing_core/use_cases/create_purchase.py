@@ -11,7 +11,7 @@ from datetime import datetime
 
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
 from billing_core.domain.merchants import Merchant
-from billing_core.domain.packs import Catalog, Offer
+from billing_core.domain.packs import Offer, PriceBook
 from billing_core.domain.purchases import Purchase, create_purchase
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import PlatformError, PlatformRejected, PurchaseNotFound, TooManyOpenPurchases
@@ -20,6 +20,7 @@ from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
 from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
 from billing_core.use_cases.answers import Answered, remember, replay
+from billing_core.use_cases.ask_platforms import PATIENCE_S, in_time
 from billing_core.use_cases.caller import Caller
 from billing_core.views import PurchaseView
 
@@ -60,14 +61,15 @@ class CreatePurchase:
         units: OpenUnitOfWork,
         replays: ReplayCache,
         platforms: Mapping[str, PaymentPlatform],
-        catalog: Catalog,
+        price_book: PriceBook,
         return_urls: ReturnUrlPolicy,
         clock: Clock,
         new_id: NewId,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._units, self._replays, self._platforms = units, replays, platforms
-        self._catalog, self._return_urls = catalog, return_urls
-        self._clock, self._new_id = clock, new_id
+        self._price_book, self._return_urls = price_book, return_urls
+        self._clock, self._new_id, self._patience_s = clock, new_id, patience_s
 
     async def __call__(self, caller: Caller, idempotency_key: str, request: PurchaseRequest) -> Answered:
         """This will open a purchase (outcome `created`), or give the open one of the same pack (`reused`), or the
@@ -106,8 +108,7 @@ class CreatePurchase:
             return await _answer(uow, record, purchase, outcome, now)
         record = record.locked(now, purchase.purchase_id)
         await uow.keys.save(record)
-        account = _account(merchant)
-        return _Attempt(record=record, purchase=purchase, account=account, outcome=outcome)
+        return _Attempt(record=record, purchase=purchase, account=PlatformAccount.of(merchant), outcome=outcome)
 
     async def _purchase_of(
         self,
@@ -123,12 +124,13 @@ class CreatePurchase:
             if resumed is None:
                 raise PurchaseNotFound
             return resumed, "created"
-        offer = self._catalog.offer(request.pack, wanted_currency=request.currency, home_currency=merchant.currency)
+        catalog = self._price_book.at(now)
+        offer = catalog.offer(request.pack, wanted_currency=request.currency, home_currency=merchant.currency)
         usable = [each for each in await uow.purchases.open_of(caller.merchant_id) if each.is_usable(now)]
         if already := next((each for each in usable if _same_offer(each.offer, offer)), None):
             return already, "reused"
-        if len(usable) >= self._catalog.max_open_purchases:
-            raise TooManyOpenPurchases(self._catalog.max_open_purchases)
+        if len(usable) >= catalog.max_open_purchases:
+            raise TooManyOpenPurchases(catalog.max_open_purchases)
         platform = self._platforms[merchant.platform]
         created = create_purchase(
             self._new_id(),
@@ -149,7 +151,8 @@ class CreatePurchase:
     async def _make_checkout(self, attempt: _Attempt, caller: Caller) -> Checkout:
         platform = self._platforms[attempt.purchase.platform]
         try:
-            return await platform.create_checkout(attempt.purchase, attempt.account)
+            checkout = platform.create_checkout(attempt.purchase, attempt.account)
+            return await in_time(platform.name, checkout, self._patience_s)
         except PlatformRejected as refusal:
             await self._give_up(attempt, refusal, caller)
             raise
@@ -195,10 +198,6 @@ async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcom
     answer = Answer(outcome=outcome, document=document)
     await uow.keys.save(record.answered(answer))
     return Answered(answer=answer, replayed=False)
-
-
-def _account(merchant: Merchant) -> PlatformAccount:
-    return PlatformAccount(platform_account_id=merchant.platform_account_id, platform_domain=merchant.platform_domain)
 
 
 def _same_offer(one: Offer, other: Offer) -> bool:

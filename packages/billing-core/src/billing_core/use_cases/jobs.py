@@ -15,10 +15,11 @@ from billing_core.ports.storage import JobRuns, Leadership
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """What a run did: `done` things changed, and figures by name."""
+    """What a run did: `done` things changed, figures by name, and the faults that kept single things undone."""
 
     done: int
     figures: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[Exception, ...] = ()
 
 
 class Job(Protocol):

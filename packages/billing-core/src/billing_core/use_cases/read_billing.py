@@ -5,7 +5,7 @@ import binascii
 from uuid import UUID
 
 from billing_core.domain.merchants import Merchant
-from billing_core.domain.packs import Catalog
+from billing_core.domain.packs import Catalog, PriceBook
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import FieldError, InvalidRequest, PurchaseNotFound
 from billing_core.ports.clock import Clock
@@ -30,13 +30,14 @@ _PURCHASE_CURSOR_CHARACTERS = 22
 class ReadBilling:
     """Answers every question a merchant may ask, about itself alone."""
 
-    def __init__(self, *, records: BillingRecords, catalog: Catalog, clock: Clock) -> None:
-        self._records, self._catalog, self._clock = records, catalog, clock
+    def __init__(self, *, records: BillingRecords, price_book: PriceBook, clock: Clock) -> None:
+        self._records, self._price_book, self._clock = records, price_book, clock
 
     async def overview(self, caller: Caller) -> BillingView:
         """Everything at once. Raises MerchantNotFound, PlatformMismatch."""
         merchant = caller.known(await self._records.merchant(caller.merchant_id))
         totals = await self._records.totals(caller.merchant_id)
+        catalog = self._catalog()
         last = PurchaseView.of(totals.last, self._clock.now()) if totals.last else None
         return BillingView(
             merchant=MerchantView.of(merchant),
@@ -47,7 +48,7 @@ class ReadBilling:
                 credits_reversed=totals.credits_reversed,
                 last=last,
             ),
-            packs=tuple(PackView.of(offer) for offer in self._catalog.offers(home_currency=merchant.currency)),
+            packs=tuple(PackView.of(offer) for offer in catalog.offers(home_currency=merchant.currency)),
         )
 
     async def trial(self, caller: Caller) -> TrialView:
@@ -56,7 +57,7 @@ class ReadBilling:
 
     async def packs(self, caller: Caller) -> PacksView:
         """What this merchant can buy. Raises PlatformMismatch."""
-        return PacksView.of(self._catalog, await self._merchant_if_known(caller))
+        return PacksView.of(self._catalog(), await self._merchant_if_known(caller))
 
     async def purchase(self, caller: Caller, purchase_id: UUID) -> PurchaseView:
         """One purchase, archived or not. Raises PurchaseNotFound for unknown ids and other merchants' alike."""
@@ -91,6 +92,9 @@ class ReadBilling:
         entries = await self._records.history(caller.merchant_id, purchase_id)
         return HistoryView(data=tuple(_entry(entry) for entry in entries))
 
+    def _catalog(self) -> Catalog:
+        return self._price_book.at(self._clock.now())
+
     async def _merchant_if_known(self, caller: Caller) -> Merchant | None:
         merchant = await self._records.merchant(caller.merchant_id)
         return None if merchant is None else caller.known(merchant)
@@ -99,7 +103,7 @@ class ReadBilling:
         if trial := await self._records.trial(merchant.merchant_id):
             return TrialView.of(trial, self._clock.now())
         claimed = await self._records.trial_claimed(merchant.platform, merchant.platform_account_id)
-        return TrialView.before_the_first(merchant.merchant_id, self._catalog.trial, claimed=claimed)
+        return TrialView.before_the_first(merchant.merchant_id, self._catalog().trial, claimed=claimed)
 
 
 def _cursor(purchase_id: UUID) -> str:

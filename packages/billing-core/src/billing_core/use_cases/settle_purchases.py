@@ -4,31 +4,40 @@ The one path by which a purchase is paid: notices, the reconciler, the expiry jo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from billing_core.domain.events import Change, Origin
-from billing_core.domain.packs import Catalog, TrialTerms
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.packs import PriceBook, TrialTerms
+from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
+from billing_core.errors import ResolutionRefused
 from billing_core.ports.clock import Clock
 from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+
+Act = Literal["settle", "expire", "cancel", "accept", "dismiss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """One platform answer about one purchase.
+    """One platform answer about one purchase, and what to do with it.
 
-    `report` is None where the platform knows of no checkout. `overdue` asks that a purchase still unpaid after the
-    report be ended. `message_id` makes the settlement happen once for each message.
+    `report` is None where the platform knows of no checkout. `settle` brings the purchase to what the report says;
+    `expire` and `cancel` then end it where it is still unpaid; `accept` and `dismiss` are an operator's two answers
+    to a purchase that needs review. `finding` is why a person must look, whatever the report says. `check_at` is when
+    to ask again about one that stays open (default: by its age). `message_id` makes the settlement happen once for
+    each message.
     """
 
     merchant_id: str
     purchase_id: UUID
     report: PaymentReport | None
     by: Origin
-    overdue: bool = False
+    act: Act = "settle"
+    finding: str | None = None
+    check_at: datetime | None = None
     message_id: str | None = None
 
 
@@ -46,51 +55,74 @@ class _Batch:
 class SettlePurchases:
     """Settles a batch in one transaction."""
 
-    def __init__(self, *, units: OpenUnitOfWork, catalog: Catalog, clock: Clock) -> None:
-        self._units, self._terms, self._clock = units, catalog.trial, clock
+    def __init__(self, *, units: OpenUnitOfWork, price_book: PriceBook, clock: Clock) -> None:
+        self._units, self._price_book, self._clock = units, price_book, clock
 
     async def __call__(
-        self, settlements: Sequence[Settlement], *, source: str = "billing", told_now: datetime | None = None
+        self,
+        settlements: Sequence[Settlement],
+        *,
+        source: str = "billing",
+        told_now: datetime | None = None,
+        dry_run: bool = False,
     ) -> Sequence[Change]:
         """This will settle the batch and return what changed; repeats of a message (same `source` and message id)
-        change nothing. A job that was told a later time passes it on as `told_now`. All or nothing: raises
-        StorageUnavailable with nothing done."""
+        change nothing. A job that was told a later time passes it on as `told_now`; with `dry_run` nothing is kept.
+        All or nothing: raises StorageUnavailable, ReferenceAlreadyClaimed or ResolutionRefused with nothing done.
+        """
         if not settlements:
             return ()
         async with self._units() as uow:
             now = max(self._clock.now(), told_now or self._clock.now())
             fresh = await _not_handled_before(uow, settlements, source, now)
             batch = await _load(uow, fresh)
+            terms = self._price_book.at(now).trial
             for settlement in fresh:
-                decide(batch, settlement, self._terms, now)
+                decide(batch, settlement, terms, now)
             await _save(uow, batch)
-            await uow.commit()
+            if not dry_run:
+                await uow.commit()
         return tuple(batch.changes)
 
 
 def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: datetime) -> None:
     """This will apply one settlement to the batch: the purchase first, then the trial it may convert."""
     before = batch.purchases[settlement.purchase_id]
-    purchase, changes = before, []
-    if settlement.report is not None:
-        settled = purchase.settle(settlement.report, now, settlement.by)
-        purchase, changes = settled.purchase, list(settled.changes)
-    if settlement.overdue and not _has_money(settlement.report):
-        no_checkout = purchase.status is PurchaseStatus.CREATED
-        ended = (
-            purchase.fail("no checkout was made", now, settlement.by)
-            if no_checkout
-            else purchase.expire(now, settlement.by)
-        )
-        purchase, changes = ended.purchase, [*changes, *ended.changes]
-    elif purchase.is_open:
-        purchase = purchase.checked(now)
+    decision = _decide_purchase(before, settlement, now)
+    purchase = decision.purchase
+    if purchase.is_open:
+        purchase = replace(purchase, check_at=settlement.check_at or purchase.next_check(now, purchase.expires_at))
     batch.purchases[purchase.purchase_id] = purchase
-    batch.changes.extend(changes)
-    if before.platform_reference is None and purchase.platform_reference is not None:
+    batch.changes.extend(decision.changes)
+    if purchase.platform_reference != before.platform_reference:
         batch.newly_claimed.append(purchase)
     if purchase.is_paid and not before.is_paid and not purchase.test:
         _note_on_trial(batch, purchase, terms, now, settlement.by)
+
+
+def _decide_purchase(purchase: Purchase, settlement: Settlement, now: datetime) -> PurchaseDecision:
+    report, by, decision = settlement.report, settlement.by, PurchaseDecision(purchase)
+    if settlement.act == "dismiss":
+        return purchase.dismiss(now, by)
+    if settlement.act == "accept":
+        if report is None:
+            raise ResolutionRefused("the platform knows no such payment; dismiss the review instead")
+        return purchase.accept(report, now, by)
+    if settlement.finding is not None:
+        decision = purchase.flag(settlement.finding, now, by)
+    if report is not None:
+        decision = decision.then(lambda found: found.settle(report, now, by))
+    if settlement.act == "settle" or _has_money(report):
+        return decision
+    return decision.then(lambda unpaid: _end(unpaid, settlement, now))
+
+
+def _end(unpaid: Purchase, settlement: Settlement, now: datetime) -> PurchaseDecision:
+    if settlement.act == "cancel":
+        return unpaid.cancel(now, settlement.by)
+    if unpaid.status is PurchaseStatus.CREATED:
+        return unpaid.fail("no checkout was made", now, settlement.by)
+    return unpaid.expire(now, settlement.by)
 
 
 def _note_on_trial(batch: _Batch, purchase: Purchase, terms: TrialTerms, now: datetime, by: Origin) -> None:

@@ -37,6 +37,23 @@ class PaymentClaimsContract(StorageSuite):
         assert owners == {("sandbox", "pay-1"): owner}
         assert nobody == {}
 
+    async def test_a_purchase_is_found_by_its_short_reference(self, storage: BillingStorage) -> None:
+        """From the moment it is stored, before its platform has given it a reference, and after it is archived."""
+        merchant = await registered(storage)
+        purchase = a_purchase(merchant, status=PurchaseStatus.EXPIRED, platform_reference=None)
+        await stored(storage, purchase)
+        short = ("sandbox", purchase.short_reference)
+
+        async with storage.units() as uow:
+            live = await uow.purchases.owners([short])
+            assert await uow.purchases.archive(MOMENT + 1000 * DAY, 10) == 1
+            await uow.commit()
+        async with storage.units() as uow:
+            archived = await uow.purchases.owners([short])
+
+        assert live[short].purchase_id == purchase.purchase_id
+        assert archived == live
+
     async def test_a_reference_is_claimed_by_one_purchase_for_ever(self, storage: BillingStorage) -> None:
         """Again for the same purchase is no change; for another one it is refused."""
         merchant = await registered(storage)

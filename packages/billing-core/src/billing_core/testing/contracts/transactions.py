@@ -49,6 +49,14 @@ class TransactionsContract(StorageSuite):
         assert await storage.records.history(merchant.merchant_id, trial.trial_id) == []
         assert await storage.outbox.unpublished(10) == []
 
+    async def test_it_tells_the_storages_own_time(self, storage: BillingStorage) -> None:
+        """One clock for all processes: aware of its zone, and never before what it said."""
+        async with storage.units() as uow:
+            first, second = await uow.now(), await uow.now()
+
+        assert first.utcoffset() is not None
+        assert first <= second
+
     async def test_an_error_in_the_block_undoes_the_unit(self, storage: BillingStorage) -> None:
         """An exception leaves the block as it is, and nothing behind."""
         merchant = a_merchant()

@@ -46,13 +46,7 @@ class InMemoryPurchases:
         """See `Purchases.claim`."""
         if purchase.platform_reference is None:
             raise ValueError("a purchase without a platform reference has nothing to claim")
-        reference = (purchase.platform, purchase.platform_reference)
-        await self._tx.hold(("payment claim", *reference))
-        claimed_by = self._tx.view.payment_claims.get(reference)
-        if claimed_by not in (None, purchase.purchase_id):
-            self._tx.close("undone")
-            raise ReferenceAlreadyClaimed(f"{reference[0]} {reference[1]} belongs to another purchase")
-        self._tx.view.payment_claims.put(reference, purchase.purchase_id)
+        await self._claim(purchase, purchase.platform_reference)
 
     async def add(self, purchases: Sequence[Purchase]) -> None:
         """See `Purchases.add`."""
@@ -61,6 +55,7 @@ class InMemoryPurchases:
             if self._find(purchase.purchase_id) is not None:
                 raise self._tx.conflict(f"purchase {purchase.purchase_id} exists already")
             self._tx.view.purchases.put(purchase.purchase_id, purchase)
+            await self._claim(purchase, purchase.short_reference)
 
     async def save(self, purchases: Sequence[Purchase]) -> None:
         """See `Purchases.save`. Raises RuntimeError for one that is not held: a fault of the caller."""
@@ -98,6 +93,15 @@ class InMemoryPurchases:
             if each.ended_at is not None and each.ended_at < ended_before and not each.needs_review
         ]
         return [each for _, _, each in sorted(ended, key=lambda row: row[:2])]
+
+    async def _claim(self, purchase: Purchase, which: str) -> None:
+        reference = (purchase.platform, which)
+        await self._tx.hold(("payment claim", *reference))
+        claimed_by = self._tx.view.payment_claims.get(reference)
+        if claimed_by not in (None, purchase.purchase_id):
+            self._tx.close("undone")
+            raise ReferenceAlreadyClaimed(f"{reference[0]} {reference[1]} belongs to another purchase")
+        self._tx.view.payment_claims.put(reference, purchase.purchase_id)
 
     def _find(self, purchase_id: UUID) -> Purchase | None:
         return self._tx.view.purchases.get(purchase_id) or self._tx.view.archive.get(purchase_id)

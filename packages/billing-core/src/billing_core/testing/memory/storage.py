@@ -2,7 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import count
 
+from billing_core.ports.clock import Clock
+from billing_core.testing.clock import FixedClock
 from billing_core.testing.memory.journal import (
     InMemoryInbox,
     InMemoryJournal,
@@ -28,11 +32,14 @@ class InMemoryStorage:
     """Every storage port over one set of tables; several transactions may be open at once in one event loop.
 
     A transaction sees what others committed (read committed) under its own changes, holds rows until it ends, and
-    leaves nothing behind unless it commits. `tables` is what is committed, for tests to look at.
+    leaves nothing behind unless it commits. `tables` is what is committed, for tests to look at; `clock` is the
+    storage's own, `numbers` what ids are counted with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.tables = Tables()
+        self.clock = clock or FixedClock()
+        self.numbers = count(1)
         self.outbox = InMemoryOutbox(self.tables)
         self.housekeeping = InMemoryHousekeeping(self.tables)
         self.leadership = InMemoryLeadership()
@@ -45,7 +52,7 @@ class InMemoryStorage:
         """See `OpenUnitOfWork`."""
         transaction = Transaction(self.tables, self._locks)
         try:
-            yield InMemoryUnitOfWork(transaction)
+            yield InMemoryUnitOfWork(transaction, self.clock)
         finally:
             transaction.close()
 
@@ -53,8 +60,8 @@ class InMemoryStorage:
 class InMemoryUnitOfWork:
     """One transaction."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
+    def __init__(self, transaction: Transaction, clock: Clock) -> None:
+        self._transaction, self._clock = transaction, clock
         self.merchants = InMemoryMerchants(transaction)
         self.trials = InMemoryTrials(transaction)
         self.purchases = InMemoryPurchases(transaction)
@@ -62,6 +69,10 @@ class InMemoryUnitOfWork:
         self.inbox = InMemoryInbox(transaction)
         self.keys = InMemoryKeyRecords(transaction)
         self.parked = InMemoryParkedMessages(transaction)
+
+    async def now(self) -> datetime:
+        """See `UnitOfWork.now`."""
+        return self._clock.now()
 
     async def commit(self) -> None:
         """See `UnitOfWork.commit`."""

@@ -1,0 +1,101 @@
+"""What operators do with a purchase: reconcile it, call it off, resolve its review.
+
+Each asks the platform first and settles through the same path as a notice; nothing is decided here.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from uuid import UUID
+
+from billing_core.domain.events import Change, Origin
+from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.errors import PlatformError, PurchaseNotFound, ResolutionRefused
+from billing_core.ports.clock import Clock
+from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
+from billing_core.ports.storage import OpenUnitOfWork
+from billing_core.use_cases.ask_platforms import AskPlatforms, Question, in_time
+from billing_core.use_cases.check_purchases import CheckPurchases, Finding
+from billing_core.use_cases.settle_purchases import Act, Settlement, SettlePurchases
+
+Verdict = Literal["accept", "dismiss"]
+PurchaseKey = tuple[str, UUID]
+
+
+class OperatePurchases:
+    """The operators' verbs. Every key is (merchant id, purchase id); `by` names who, and why."""
+
+    def __init__(
+        self,
+        *,
+        units: OpenUnitOfWork,
+        platforms: Mapping[str, PaymentPlatform],
+        ask: AskPlatforms,
+        check: CheckPurchases,
+        settle: SettlePurchases,
+        clock: Clock,
+    ) -> None:
+        self._units, self._platforms, self._ask = units, platforms, ask
+        self._check, self._settle, self._clock = check, settle, clock
+
+    async def reconcile(self, keys: Sequence[PurchaseKey], by: Origin, *, dry_run: bool = False) -> Sequence[Finding]:
+        """This will ask about each purchase, open or not, and settle it; with `dry_run` only tell what would change.
+        Raises PurchaseNotFound, StorageUnavailable."""
+        purchases = [(await self._load(key))[0] for key in keys]
+        return await self._check(purchases, self._clock.now(), by, dry_run=dry_run)
+
+    async def cancel(self, key: PurchaseKey, by: Origin, *, dry_run: bool = False) -> Sequence[Change]:
+        """This will call an open purchase off: end its checkout where the platform can, ask, and settle; one that
+        turns out to be paid is completed instead. With `dry_run` nothing is ended or kept.
+
+        Raises PurchaseNotFound, ResolutionRefused for a purchase that is over, and a PlatformError, with nothing
+        done here, where the platform is in trouble.
+        """
+        purchase, account = await self._load(key)
+        if not purchase.is_open:
+            raise ResolutionRefused(f"this purchase is {purchase.status}; only an open one is called off")
+        if not dry_run:
+            await self._end_checkout(purchase, account)
+        return await self._ask_and_settle(purchase, account, "cancel", by, dry_run=dry_run)
+
+    async def resolve(
+        self, key: PurchaseKey, verdict: Verdict, by: Origin, *, dry_run: bool = False
+    ) -> Sequence[Change]:
+        """This will answer a purchase that needs review: `accept` takes the payment for the one that was offered and
+        gives the credits, `dismiss` gives none and calls an open purchase off. With `dry_run` it only tells what
+        would change.
+
+        Raises PurchaseNotFound, ResolutionRefused, and a PlatformError where the platform cannot be asked.
+        """
+        purchase, account = await self._load(key)
+        if verdict == "dismiss":
+            if purchase.needs_review and purchase.is_open and not dry_run:
+                await self._end_checkout(purchase, account)  # it is called off, so it must not stay payable
+            return await self._settle([_settlement(purchase, "dismiss", by)], dry_run=dry_run)
+        return await self._ask_and_settle(purchase, account, "accept", by, dry_run=dry_run)
+
+    async def _load(self, key: PurchaseKey) -> tuple[Purchase, PlatformAccount]:
+        async with self._units() as uow:
+            purchase = await uow.purchases.get(*key)
+            merchants = await uow.merchants.get_many([key[0]])
+        if purchase is None:
+            raise PurchaseNotFound
+        return purchase, PlatformAccount.of(merchants[key[0]])
+
+    async def _end_checkout(self, purchase: Purchase, account: PlatformAccount) -> None:
+        platform = self._platforms.get(purchase.platform)
+        if platform is not None and purchase.platform_reference is not None:
+            await in_time(platform.name, platform.cancel_checkout(purchase.platform_reference, account))
+
+    async def _ask_and_settle(
+        self, purchase: Purchase, account: PlatformAccount, act: Act, by: Origin, *, dry_run: bool
+    ) -> Sequence[Change]:
+        async with self._units() as uow:
+            asked_at = await uow.now()
+        (answer,) = await self._ask([Question.about(purchase, account)], asked_at)
+        if isinstance(answer, PlatformError):
+            raise answer
+        return await self._settle([_settlement(purchase, act, by, answer)], dry_run=dry_run)
+
+
+def _settlement(purchase: Purchase, act: Act, by: Origin, report: PaymentReport | None = None) -> Settlement:
+    return Settlement(merchant_id=purchase.merchant_id, purchase_id=purchase.purchase_id, report=report, by=by, act=act)

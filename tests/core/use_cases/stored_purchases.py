@@ -1,0 +1,58 @@
+"""Purchases at a platform, and what is stored and told of them."""
+
+import copy
+from dataclasses import fields
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from billing_core.domain.purchases import Purchase
+from billing_core.errors import PlatformUnavailable
+from billing_core.testing import InMemoryBilling
+from billing_core.use_cases.caller import Caller
+from billing_core.views import PurchaseView
+
+AWAY = PlatformUnavailable("sandbox", "no answer")
+
+
+async def a_bought_one(billing: InMemoryBilling, pack: str = "large") -> PurchaseView:
+    """A purchase of a merchant of its own, waiting for its payment."""
+    return await billing.buy(await billing.register(), pack)
+
+
+async def a_never_answered_one(billing: InMemoryBilling, caller: Caller | None = None, *, made: bool) -> Purchase:
+    """A purchase whose create call got no answer, with a checkout at the platform or without."""
+    caller = caller or await billing.register()
+    billing.platform.fail("create_checkout", AWAY, after_effect=made)
+    with pytest.raises(PlatformUnavailable):
+        await billing.buy(caller)
+    return list(billing.storage.tables.purchases.values())[-1]
+
+
+def reference_of(purchase: PurchaseView) -> str:
+    """The platform's reference of a purchase that has a checkout."""
+    assert purchase.platform_reference is not None
+    return purchase.platform_reference
+
+
+def stored(billing: InMemoryBilling, purchase: PurchaseView) -> Purchase:
+    """The purchase as it is committed."""
+    return billing.storage.tables.purchases[purchase.id]
+
+
+def key_of(purchase: PurchaseView) -> tuple[str, UUID]:
+    """What operators name a purchase by."""
+    return purchase.merchant_id, purchase.id
+
+
+def told(billing: InMemoryBilling) -> list[str]:
+    """What was announced, in order, without the opening of purchases."""
+    kinds = [row.event.type for row in billing.storage.tables.outbox.values()]
+    return [kind.removeprefix("evt.billing.") for kind in kinds if kind != "evt.billing.purchase.created"]
+
+
+def everything_kept(billing: InMemoryBilling) -> dict[str, Any]:
+    """A copy of every committed table, to see that nothing was kept."""
+    tables = billing.storage.tables
+    return {field.name: copy.copy(getattr(tables, field.name)) for field in fields(tables)}

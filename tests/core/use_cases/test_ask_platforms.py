@@ -1,0 +1,134 @@
+"""The platforms are asked many questions at once, and no answer of one is another's trouble."""
+
+import asyncio
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored
+
+from billing_core.domain.purchases import PaymentReport
+from billing_core.errors import PlatformError, PlatformProtocolError, PlatformRejected, PlatformUnavailable
+from billing_core.ports.platforms import PlatformAccount
+from billing_core.testing import InMemoryBilling, ScriptedPlatform
+from billing_core.use_cases.ask_platforms import AskPlatforms, Question, in_time
+
+ACCOUNT = PlatformAccount(platform_account_id="account-1", platform_domain=None)
+
+
+class _Crashing(ScriptedPlatform):
+    """An adapter with a mistake in it: an answer it did not foresee."""
+
+    async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will trip over the answer."""
+        return cast("Any", {})["status"]  # type: ignore[no-any-return]  # it never returns: the key is missing
+
+
+class _Silent(ScriptedPlatform):
+    """A platform that never answers."""
+
+    async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will wait for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError("it never answers")
+
+    async def trace_payment(self, payment_id: str) -> str | None:
+        """This will wait for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError("it never answers")
+
+
+def _question(reference: str | None, platform: str = "sandbox") -> Question:
+    return Question(platform=platform, platform_reference=reference, account=ACCOUNT)
+
+
+class TestAskPlatforms:
+    async def test_one_platforms_trouble_is_returned_not_raised(self, billing: InMemoryBilling) -> None:
+        """Whatever kind it is: the others have their answers, in the order asked."""
+        questions = []
+        for _ in range(2):
+            purchase = stored(billing, await a_bought_one(billing))
+            account = PlatformAccount(platform_account_id=purchase.platform_account_id, platform_domain=None)
+            questions.append(Question.about(purchase, account))
+        billing.platform.fail("look_up", PlatformRejected("sandbox", "no"))
+
+        answers = await billing.ask(questions, billing.clock.now())
+
+        assert [type(answer) for answer in answers] == [PlatformRejected, PaymentReport]
+
+    async def test_an_answer_was_observed_when_it_was_asked_for(self, billing: InMemoryBilling) -> None:
+        """Not when it came: what happened in between may not be in it."""
+        purchase = stored(billing, await a_bought_one(billing))
+        account = PlatformAccount(platform_account_id=purchase.platform_account_id, platform_domain=None)
+
+        (answer,) = await billing.ask([Question.about(purchase, account)], billing.clock.now())
+
+        assert isinstance(answer, PaymentReport)
+        assert answer.observed_at == billing.clock.now()
+
+    async def test_no_question_asks_nobody(self, billing: InMemoryBilling) -> None:
+        """An empty batch is an empty answer."""
+        assert list(await billing.ask([], billing.clock.now())) == []
+        assert list(await billing.ask.trace([])) == []
+        assert billing.platform.calls == []
+
+    async def test_nothing_to_ask_by_is_no_checkout(self, billing: InMemoryBilling) -> None:
+        """Neither a reference nor a purchase: nothing is known."""
+        assert list(await billing.ask([_question(None)], billing.clock.now())) == [None]
+
+    async def test_a_mistake_in_an_adapter_stays_with_its_question_and_keeps_its_cause(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """The answer tells no detail; the cause is there for whoever must mend it."""
+        platforms = {"crashing": _Crashing("crashing"), "sandbox": billing.platform}
+        reference = reference_of(await a_bought_one(billing))
+
+        crashed, answered = await AskPlatforms(platforms=platforms)(
+            [_question("pay-1", "crashing"), _question(reference)], billing.clock.now()
+        )
+
+        assert isinstance(crashed, PlatformProtocolError)
+        assert str(crashed) == "crashing: KeyError in its adapter"
+        assert isinstance(crashed.__cause__, KeyError)
+        assert answered is None  # another account's: but it was asked and has answered
+
+    async def test_a_platform_nobody_configured_cannot_be_asked(self, billing: InMemoryBilling) -> None:
+        """The remedy is in the answer."""
+        (answer,) = await billing.ask([_question("pay-1", "unheard-of")], billing.clock.now())
+        (traced,) = await billing.ask.trace([("unheard-of", "money-1")])
+
+        for told in (answer, traced):
+            assert isinstance(told, PlatformError)
+            assert "BILLING_PLATFORMS" in str(told)
+
+    async def test_payments_are_traced_each_on_its_own(self, billing: InMemoryBilling) -> None:
+        """Found, unknown and in trouble, in the order asked."""
+        reference = reference_of(await a_bought_one(billing))
+        billing.platform.fail("trace_payment", AWAY)
+
+        traced = await billing.ask.trace(
+            [("sandbox", "money-0"), ("sandbox", reference.replace("pay-", "money-")), ("sandbox", "money-1")]
+        )
+
+        assert list(traced) == [AWAY, reference, None]
+
+    async def test_a_platform_that_never_answers_is_not_waited_for(self, billing: InMemoryBilling) -> None:
+        """It is away; the questions to the others are answered."""
+        ask = AskPlatforms(platforms={"silent": _Silent("silent"), "sandbox": billing.platform}, patience_s=0.01)
+
+        silent, other = await ask([_question("pay-1", "silent"), _question("pay-2")], billing.clock.now())
+        (traced,) = await ask.trace([("silent", "money-1")])
+
+        assert (str(silent), str(traced)) == ("silent: no answer in time", "silent: no answer in time")
+        assert isinstance(silent, PlatformUnavailable)
+        assert other is None
+
+
+class TestInTime:
+    async def test_gives_the_answer_or_says_that_it_was_late(self) -> None:
+        """The error is the platform's, and may pass."""
+        assert await in_time("sandbox", asyncio.sleep(0, "told")) == "told"
+        with pytest.raises(PlatformUnavailable) as late:
+            await in_time("sandbox", asyncio.Event().wait(), 0)
+
+        assert late.value.retryable

@@ -1,0 +1,275 @@
+"""Refunds the platform's look-up does not tell of are read where they are told, and followed like any other."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored, told
+
+from billing_core.domain.money import Money
+from billing_core.domain.purchases import PurchaseStatus
+from billing_core.errors import PlatformUnavailable
+from billing_core.ports.platforms import Refund
+from billing_core.testing import FixedClock, InMemoryBilling, ScriptedPlatform
+from billing_core.use_cases.follow_refunds import BATCH, FIRST_LOOK_BACK, OVERLAP, FollowRefunds
+from billing_core.views import PurchaseView
+
+HOUR = timedelta(hours=1)
+
+
+class _Ledger:
+    """A source that tells the refunds it was given, in an order of its own."""
+
+    platform = "sandbox"
+
+    def __init__(self, *refunds: Refund) -> None:
+        self._refunds = refunds
+
+    async def refunds(self, since: datetime) -> Sequence[Refund]:
+        """All of them, whenever they were."""
+        assert since.tzinfo is not None
+        return self._refunds
+
+
+@pytest.fixture
+def silent(clock: FixedClock) -> InMemoryBilling:
+    """Billing on a platform whose look-up tells neither refunds nor disputes."""
+    return InMemoryBilling(clock=clock, platforms=[ScriptedPlatform(tells_refunds=False)])
+
+
+def _dollars(cents: int) -> Money:
+    return Money(amount_minor=cents, currency="USD")
+
+
+async def _a_paid_one(billing: InMemoryBilling) -> PurchaseView:
+    purchase = await a_bought_one(billing)
+    await billing.pay(purchase)
+    return purchase
+
+
+def _read_since(billing: InMemoryBilling) -> list[datetime]:
+    return [datetime.fromisoformat(call.about) for call in billing.platform.calls_of("refunds")]
+
+
+def _following(billing: InMemoryBilling, *refunds: Refund) -> FollowRefunds:
+    return FollowRefunds(
+        sources=[_Ledger(*refunds)],
+        units=billing.storage.units,
+        ask=billing.ask,
+        settle=billing.settle,
+        runs=billing.storage.runs,
+        clock=billing.clock,
+    )
+
+
+class TestFollowRefunds:
+    async def test_a_refund_the_look_up_does_not_tell_of_is_followed(self, silent: InMemoryBilling) -> None:
+        """A notice after the refund changes nothing; the job takes the credits back."""
+        purchase = await _a_paid_one(silent)
+        silent.platform.refund(reference_of(purchase), 6999)
+        await silent.notify(reference_of(purchase))
+        before = stored(silent, purchase).status
+
+        report = await silent.follow_refunds()
+
+        assert (before, stored(silent, purchase).status) == (PurchaseStatus.COMPLETED, PurchaseStatus.REFUNDED)
+        assert (report.done, report.figures["read"], report.figures["changed"]) == (1, 1, 1)
+        assert told(silent) == ["credits.purchased", "credits.reversed"]
+
+    async def test_partial_refunds_are_cumulative_and_reading_them_again_changes_nothing(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """Half, the same half read again, then the rest: exactly all credits, in two steps."""
+        purchase = await _a_paid_one(silent)
+        reversed_after = []
+
+        for more in (3500, 0, 3499, 0):
+            silent.platform.refund(reference_of(purchase), more)
+            silent.clock.advance(HOUR)
+            await silent.follow_refunds()
+            reversed_after.append(stored(silent, purchase).credits_reversed)
+
+        assert reversed_after == [501, 501, 1000, 1000]
+        assert told(silent) == ["credits.purchased", "credits.reversed", "credits.reversed"]
+
+    async def test_a_look_up_later_does_not_undo_what_the_source_told(self, silent: InMemoryBilling) -> None:
+        """The platform's silence about refunds is no refund taken back."""
+        purchase = await _a_paid_one(silent)
+        silent.platform.refund(reference_of(purchase), 3500)
+        await silent.follow_refunds()
+        silent.clock.advance(HOUR)
+
+        await silent.notify(reference_of(purchase))
+
+        assert stored(silent, purchase).status is PurchaseStatus.PARTIALLY_REFUNDED
+
+    async def test_a_payment_first_heard_of_by_its_refund_is_granted_and_taken_back(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """Paid and refunded while every notice was lost: both are told, in this order."""
+        purchase = await a_bought_one(silent)
+        silent.platform.pay(reference_of(purchase))
+        silent.platform.refund(reference_of(purchase), 6999)
+
+        await silent.follow_refunds()
+
+        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+        assert told(silent) == ["credits.purchased", "credits.reversed"]
+
+    async def test_charges_that_are_not_ours_are_counted_and_nothing_else(self, silent: InMemoryBilling) -> None:
+        """The account has other apps' charges too, and one of ours told for another account is not believed."""
+        purchase = await _a_paid_one(silent)
+        account = stored(silent, purchase).platform_account_id
+        job = _following(
+            silent,
+            Refund(
+                platform_reference="another-app's",
+                platform_account_id=account,
+                refunded=_usd(5),
+            ),
+            Refund(
+                platform_reference=reference_of(purchase),
+                platform_account_id="another-shop",
+                refunded=_usd(6999),
+            ),
+        )
+        asked = len(silent.platform.calls_of("look_up"))
+
+        report = await job()
+
+        assert (report.done, report.figures["read"], report.figures["not_ours"]) == (0, 2, 2)
+        assert stored(silent, purchase).status is PurchaseStatus.COMPLETED
+        assert len(silent.platform.calls_of("look_up")) == asked
+
+    async def test_a_refund_in_another_currency_is_shown_to_a_person_and_takes_nothing_back(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """Cents of one currency are no cents of another: 6999 yen are not the whole price in dollars."""
+        purchase = await _a_paid_one(silent)
+        refund = Refund(
+            platform_reference=reference_of(purchase),
+            platform_account_id=stored(silent, purchase).platform_account_id,
+            refunded=Money(amount_minor=6999, currency="JPY"),
+        )
+
+        await _following(silent, refund)()
+        await _following(silent, refund)()
+
+        assert stored(silent, purchase).review_reason == ("JPY 6999 were given back, in another currency than was paid")
+        assert (stored(silent, purchase).status, stored(silent, purchase).credits_reversed) == (
+            PurchaseStatus.COMPLETED,
+            0,
+        )
+        assert told(silent) == ["credits.purchased", "purchase.needs_review"]
+
+    async def test_more_than_one_batch_is_followed_to_the_end(self, silent: InMemoryBilling) -> None:
+        """The last refund of a long list counts like the first."""
+        purchase = await _a_paid_one(silent)
+        strangers = [
+            Refund(
+                platform_reference=f"charge-{number}",
+                platform_account_id="x",
+                refunded=_usd(1),
+            )
+            for number in range(BATCH)
+        ]
+        ours = Refund(
+            platform_reference=reference_of(purchase),
+            platform_account_id=stored(silent, purchase).platform_account_id,
+            refunded=_usd(6999),
+        )
+
+        report = await _following(silent, *strangers, ours)()
+
+        assert (report.done, report.figures["read"], report.figures["not_ours"]) == (1, BATCH + 1, BATCH)
+        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+
+
+class TestTrouble:
+    async def test_one_payment_that_cannot_be_asked_about_is_read_again_and_the_others_are_followed(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """What one look-up's trouble left undone the next run does."""
+        purchases = [await _a_paid_one(silent) for _ in range(2)]
+        for purchase in purchases:
+            silent.platform.refund(reference_of(purchase), 6999)
+        silent.platform.fail("look_up", AWAY)
+
+        first = await silent.follow_refunds()
+        silent.clock.advance(HOUR)
+        second = await silent.follow_refunds()
+
+        assert (first.done, first.figures["platform_errors"]) == (1, 1)
+        assert (second.done, second.figures["platform_errors"]) == (1, 0)
+        assert {stored(silent, purchase).status for purchase in purchases} == {PurchaseStatus.REFUNDED}
+
+    async def test_a_payment_the_platform_denies_is_left_as_it_is(self, silent: InMemoryBilling) -> None:
+        """The source alone proves nothing; the figure tells an operator."""
+        purchase = await _a_paid_one(silent)
+        refund = Refund(
+            platform_reference=reference_of(purchase),
+            platform_account_id=stored(silent, purchase).platform_account_id,
+            refunded=_usd(6999),
+        )
+        silent.platform.forget(reference_of(purchase))
+
+        report = await _following(silent, refund)()
+
+        assert (report.done, report.figures["platform_errors"]) == (0, 1)
+        assert stored(silent, purchase).status is PurchaseStatus.COMPLETED
+
+    async def test_a_source_in_trouble_is_raised_and_the_next_run_reads_the_same_time_again(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """The run is not noted, so nothing in it is skipped."""
+        await silent.jobs()
+        purchase = await _a_paid_one(silent)
+        silent.platform.refund(reference_of(purchase), 6999)
+        silent.clock.advance(HOUR)
+        silent.platform.fail("refunds", AWAY)
+
+        outcomes = await silent.jobs()
+        silent.clock.advance(timedelta(minutes=1))
+        await silent.jobs()
+
+        (failed,) = [outcome for outcome in outcomes if outcome.error is not None]
+        assert (failed.name, type(failed.error)) == ("follow-refunds", PlatformUnavailable)
+        first, second, third = _read_since(silent)
+        assert second == third > first
+        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+
+
+class TestSince:
+    async def test_the_first_run_looks_back_a_quarter(self, silent: InMemoryBilling) -> None:
+        """What was refunded before the poller was configured still counts."""
+        await silent.follow_refunds()
+
+        assert _read_since(silent) == [silent.clock.now() - FIRST_LOOK_BACK]
+
+    async def test_later_runs_overlap_the_last_one(self, silent: InMemoryBilling) -> None:
+        """A platform's accounts are closed late: from days before the last run's start, also after an outage."""
+        await silent.jobs()
+        last = silent.clock.now()
+        silent.clock.advance(timedelta(days=30))
+
+        await silent.jobs()
+
+        assert _read_since(silent)[1:] == [last - OVERLAP]
+
+    async def test_told_a_time_it_looks_back_from_then(self, silent: InMemoryBilling) -> None:
+        """An operator may say when "now" is, as with every job."""
+        then = silent.clock.now() + timedelta(days=400)
+
+        await silent.follow_refunds(then)
+
+        assert _read_since(silent) == [then - FIRST_LOOK_BACK]
+
+    async def test_without_a_source_nothing_is_read_or_asked(self, billing: InMemoryBilling) -> None:
+        """Platforms that tell their refunds themselves need no poller."""
+        report = await billing.follow_refunds()
+
+        assert (report.done, dict(report.figures), billing.platform.calls) == (0, {}, [])
+
+
+def _usd(cents: int) -> Money:
+    return Money(amount_minor=cents, currency="USD")
