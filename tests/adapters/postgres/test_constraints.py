@@ -85,7 +85,7 @@ BROKEN_PURCHASES: dict[str, dict[str, Any]] = {
     "purchases_status_known": {"status": "paid", "check_at": None, "ended_at": MOMENT},
     "purchases_dispute_known": {"dispute": "maybe"},
     "purchases_completed_at_iff_paid": {"completed_at": MOMENT},
-    "purchases_check_at_iff_open": {"check_at": None},
+    "purchases_check_at_while_payable": {"check_at": None},
     "purchases_ended_at_iff_over": {"ended_at": MOMENT},
     "purchases_pending_has_checkout": {"checkout_url": None},
     "purchases_late_only_paid": {"late": True},
@@ -104,7 +104,9 @@ BROKEN_PURCHASES: dict[str, dict[str, Any]] = {
     "purchases_platform_reference_length": {"platform_reference": "r" * 256},
     "purchases_checkout_url_length": {"checkout_url": "u" * 8193},
     "purchases_review_reason_length": {"review_reason": "r" * 2001},
-    "purchases_review_dismissed_length": {"review_dismissed": ""},
+    "purchases_review_reference_length": {"review_reference": ""},
+    "purchases_dismissed_length": {"dismissed": "d" * 10_001},
+    "purchases_paid_minor_positive": {"paid_minor": -1},
     "purchases_merchant_id_known": {},
 }
 TRIAL = a_trial()

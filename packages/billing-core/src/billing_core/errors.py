@@ -4,6 +4,7 @@ Each error has a stable `code` (what programs branch on) and says in its message
 attributes. Nothing here knows HTTP: the apps translate.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -129,6 +130,9 @@ class IdempotencyKeyInUse(BillingError):
 # --- the payment platform ------------------------------------------------------------------------------------------
 
 
+LONGEST_RETRY_AFTER_S = 3600.0
+
+
 class PlatformError(BillingError):
     """A payment platform did not do what was asked. `retryable` says whether asking again may help."""
 
@@ -137,7 +141,10 @@ class PlatformError(BillingError):
 
     def __init__(self, platform: str, detail: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(f"{platform}: {detail}")
-        self.platform, self.detail, self.retry_after_s = platform, detail, retry_after_s
+        self.platform, self.detail = platform, detail
+        # However long a platform asks for, it is asked again within the hour.
+        told = retry_after_s is not None and not math.isnan(retry_after_s)
+        self.retry_after_s = min(max(retry_after_s or 0.0, 0.0), LONGEST_RETRY_AFTER_S) if told else None
 
 
 class PlatformUnavailable(PlatformError):

@@ -10,7 +10,14 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billing_adapters.postgres.rows import PURCHASE_COLUMNS, ids, purchase_of, purchase_values
 from billing_adapters.postgres.statements import Statement, arrays, given
-from billing_adapters.postgres.tables import archived_purchases, is_open, merchants, payment_claims, purchases
+from billing_adapters.postgres.tables import (
+    archived_purchases,
+    is_looked_after,
+    is_open,
+    merchants,
+    payment_claims,
+    purchases,
+)
 from billing_adapters.postgres.wire import Record, Wire
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import ReferenceAlreadyClaimed, StorageConflict
@@ -111,7 +118,7 @@ _SAVE: Final = Statement(
 )
 _DUE_FOR_CHECK: Final = Statement(
     columns_of(purchases)
-    .where(is_open(purchases), purchases.c.check_at <= bindparam("now"))
+    .where(is_looked_after(purchases), purchases.c.check_at <= bindparam("now"))
     .order_by(purchases.c.check_at, purchases.c.purchase_id)
     .limit(_LIMIT)
 )
@@ -201,7 +208,7 @@ class PostgresPurchases:
             raise StorageConflict("a purchase to be changed is not there: it was not held")
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
-        """Up to `limit` open purchases whose check time has come, longest due first; not held."""
+        """Up to `limit` purchases whose check time has come, longest due first; not held."""
         return _purchases(await self._wire.rows(_DUE_FOR_CHECK, now=now, limit=limit))
 
     async def past_deadline(self, now: datetime, limit: int, after: UUID | None = None) -> Sequence[Purchase]:

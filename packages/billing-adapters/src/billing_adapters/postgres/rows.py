@@ -109,7 +109,9 @@ def purchase_values(purchase: Purchase) -> Values:
         purchase.observed_at,
         purchase.check_at,
         purchase.version,
-        purchase.review_dismissed,
+        purchase.review_reference,
+        "\n".join(purchase.dismissed),
+        purchase.paid_minor,
     )
 
 
@@ -136,7 +138,9 @@ def purchase_of(row: Row) -> Purchase:
         checkout_url=row["checkout_url"],
         late=row["late"],
         review_reason=row["review_reason"],
-        review_dismissed=row["review_dismissed"],
+        review_reference=row["review_reference"],
+        dismissed=tuple(filter(None, row["dismissed"].split("\n"))),
+        paid_minor=row["paid_minor"],
         refunded_minor=row["refunded_minor"],
         dispute=DisputeStatus(row["dispute"]),
         credits_reversed=row["credits_reversed"],

@@ -63,6 +63,11 @@ def is_open(purchases: FromClause) -> ColumnElement[bool]:
     return purchases.c.status.in_([literal_column(f"'{status.value}'") for status in sorted(OPEN)])
 
 
+def is_looked_after(purchases: FromClause) -> ColumnElement[bool]:
+    """Whether the reconciler asks about a purchase."""
+    return purchases.c.check_at.is_not(None)
+
+
 def is_active(trials: FromClause) -> ColumnElement[bool]:
     """Whether a trial runs."""
     return trials.c.status == literal_column(f"'{TrialStatus.ACTIVE.value}'")
@@ -158,7 +163,9 @@ def _purchase_table(name: str) -> Table:
         moment("observed_at", nullable=True),
         moment("check_at", nullable=True),
         Column("version", BigInteger, nullable=False),
-        text_column("review_dismissed", nullable=True),
+        text_column("review_reference", nullable=True),
+        text_column("dismissed"),
+        Column("paid_minor", BigInteger, nullable=True),
         PrimaryKeyConstraint("merchant_id", "purchase_id"),
         UniqueConstraint("purchase_id"),  # event ids are made from it alone; support asks by it
         ForeignKeyConstraint(["merchant_id"], ["merchants.merchant_id"]),
@@ -177,13 +184,21 @@ def _purchase_checks() -> tuple[CheckConstraint, ...]:
         length("platform_reference", 255),
         length("checkout_url", 8192),
         length("review_reason", 2000),
-        length("review_dismissed", 2000),
+        length("review_reference", 255),
+        length("dismissed", 10_000, shortest=0),
+        CheckConstraint("paid_minor >= 0", name="paid_minor_positive"),
         CheckConstraint("credits > 0 and bonus_credits >= 0", name="credits_positive"),
         CheckConstraint(f"amount_minor between 0 and {MAX_AMOUNT_MINOR}", name="amount_minor_bounded"),
-        CheckConstraint("refunded_minor between 0 and amount_minor", name="refunded_minor_bounded"),
+        CheckConstraint(
+            "refunded_minor between 0 and coalesce(paid_minor, amount_minor)", name="refunded_minor_bounded"
+        ),
         CheckConstraint("credits_reversed between 0 and credits + bonus_credits", name="credits_reversed_bounded"),
         CheckConstraint(f"(status in ({paid})) = (completed_at is not null)", name="completed_at_iff_paid"),
-        CheckConstraint(f"(status in ({unpaid_open})) = (check_at is not null)", name="check_at_iff_open"),
+        CheckConstraint(
+            f"case when status in ({unpaid_open}) then check_at is not null"
+            f" when status in ({paid}) then check_at is null else true end",
+            name="check_at_while_payable",
+        ),
         CheckConstraint(f"(status in ({unpaid_open})) = (ended_at is null)", name="ended_at_iff_over"),
         CheckConstraint(
             "status <> 'pending' or checkout_url is not null",
@@ -197,7 +212,7 @@ def _purchase_checks() -> tuple[CheckConstraint, ...]:
 purchases = _purchase_table("purchases")
 archived_purchases = _purchase_table("archived_purchases")
 Index("purchases_open", purchases.c.merchant_id, purchases.c.purchase_id, postgresql_where=is_open(purchases))
-Index("purchases_to_check", purchases.c.check_at, purchases.c.purchase_id, postgresql_where=is_open(purchases))
+Index("purchases_to_check", purchases.c.check_at, purchases.c.purchase_id, postgresql_where=is_looked_after(purchases))
 Index("purchases_to_expire", purchases.c.expires_at, purchases.c.purchase_id, postgresql_where=is_open(purchases))
 Index("purchases_to_archive", purchases.c.ended_at, postgresql_where=purchases.c.review_reason.is_(None))
 Index("purchases_to_review", purchases.c.purchase_id, postgresql_where=purchases.c.review_reason.is_not(None))

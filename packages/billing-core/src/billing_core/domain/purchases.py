@@ -54,6 +54,7 @@ UNPAID_ENDS = frozenset(
 )
 PAID = frozenset(PurchaseStatus) - OPEN - UNPAID_ENDS
 ARCHIVED_AFTER = timedelta(days=90)
+REMEMBERED_FINDINGS = 5
 
 
 class PaymentStatus(StrEnum):
@@ -99,6 +100,11 @@ class PaymentReport:
         if self.refunded_minor is not None and self.refunded_minor < 0:
             raise ValueError("refunded_minor is cumulative and never negative")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the platform says that the payment will never come."""
+        return self.status in _UNPAID_END
+
 
 _UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
     PaymentStatus.DECLINED: (PurchaseStatus.DECLINED, PurchaseDeclined),
@@ -110,7 +116,13 @@ _UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """A credit pack a merchant chose, with the offer as it stood. `version` counts its changes."""
+    """A credit pack a merchant chose, with the offer as it stood. `version` counts its changes.
+
+    `review_reason` is why a person must look, at the payment `review_reference` where it is one; `dismissed` are the
+    findings that ask for nobody again. `paid_minor` is what was paid where an operator took another amount for the one
+    that was offered. `check_at` is when its platform is asked next: always for open ones, and for those that were
+    called off while their checkout could still be paid.
+    """
 
     purchase_id: UUID
     merchant_id: str
@@ -126,7 +138,9 @@ class Purchase:
     checkout_url: str | None = None
     late: bool = False
     review_reason: str | None = None
-    review_dismissed: str | None = None
+    review_reference: str | None = None
+    dismissed: tuple[str, ...] = ()
+    paid_minor: int | None = None
     refunded_minor: int = 0
     dispute: DisputeStatus = DisputeStatus.NONE
     credits_reversed: int = 0
@@ -141,8 +155,8 @@ class Purchase:
             raise ValueError("exactly the paid purchases have a completed_at")
         if not 0 <= self.credits_reversed <= self.offer.total_credits:
             raise ValueError("credits_reversed stays between 0 and what was bought")
-        if (self.status in OPEN) != (self.check_at is not None):
-            raise ValueError("exactly the open purchases are looked after by the reconciler")
+        if (self.is_open and self.check_at is None) or (self.is_paid and self.check_at is not None):
+            raise ValueError("open purchases are looked after by the reconciler, paid ones are not")
 
     # --- what it is ------------------------------------------------------------------------------------------------
 
@@ -200,10 +214,11 @@ class Purchase:
         return self._unpaid_end(PaymentStatus.EXPIRED, "not paid in time", now, by)
 
     def cancel(self, now: datetime, by: Origin) -> "PurchaseDecision":
-        """This will call an open purchase off. The caller has ended its checkout, where the platform can, and asked."""
+        """This will call an open purchase off. The caller has ended its checkout, where the platform can, and asked;
+        the reconciler goes on asking until it cannot be paid any more."""
         if not self.is_open:
             return PurchaseDecision(self)
-        return self._unpaid_end(PaymentStatus.CANCELLED, by.reason, now, by)
+        return self._unpaid_end(PaymentStatus.CANCELLED, by.reason, now, by, check_at=self.check_at)
 
     def next_check(self, now: datetime, over_at: datetime) -> datetime:
         """When to ask about it again: after as long as it has waited since its beginning, or since it was over, from
@@ -226,18 +241,22 @@ class Purchase:
         if self.is_paid and same_payment:
             return self._follow_refunds(report, now, by)
         if mismatch := self._mismatch(report):
-            return self.flag(mismatch, now, by)
-        completed = self._complete(report, now, by)
-        return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
+            reason = f"payment {report.platform_reference}: {mismatch}"
+            return self.flag(reason, now, by, about=report.platform_reference)
+        answered = self.review_reference in (None, report.platform_reference)
+        ready = self._without_review() if answered else self
+        return ready._complete(report, now, by)  # noqa: SLF001 - of this class
 
     # --- what a person decides ---------------------------------------------------------------------------------------
 
-    def flag(self, reason: str, now: datetime, by: Origin) -> "PurchaseDecision":
-        """This will ask for a person, once for each reason, and not again for one that was dismissed."""
-        if reason in (self.review_reason, self.review_dismissed):
+    def flag(self, reason: str, now: datetime, by: Origin, *, about: str | None = None) -> "PurchaseDecision":
+        """This will ask for a person, once for each reason, and not again for one that was dismissed. `about` is the
+        platform reference of the payment in question."""
+        if reason in (self.review_reason, *self.dismissed):
             return PurchaseDecision(self)
         fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
-        return self._changed("needs_review", now, by, fact, reason=reason, review_reason=reason)
+        values: dict[str, Any] = {"review_reason": reason, "review_reference": about}
+        return self._changed("needs_review", now, by, fact, reason=reason, **values)
 
     def accept(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         """This will take a payment that does not match for the one that was offered: the credits are the merchant's.
@@ -251,29 +270,40 @@ class Purchase:
             raise ResolutionRefused("this purchase is paid already; give the other payment back, then dismiss it")
         if report.status is not PaymentStatus.PAID:
             raise ResolutionRefused(f"the platform says this payment is {report.status}; only a paid one is accepted")
-        completed = self._complete(report, now, by)
-        return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
+        paid = report.price.amount_minor if report.price is not None else None
+        taken = replace(self._without_review(), paid_minor=None if report.price == self.offer.price else paid)
+        return taken._complete(report, now, by)  # noqa: SLF001 - of this class
 
     def dismiss(self, now: datetime, by: Origin) -> "PurchaseDecision":
-        """This will close a review without credits: an open purchase is called off, another one stays as it is, and
-        the same finding asks for nobody again. Raises ResolutionRefused where nothing is to be resolved."""
+        """This will close a review; its finding asks for nobody again. Raises ResolutionRefused where there is none."""
         if self.review_reason is None:
             raise ResolutionRefused("this purchase needs no review")
-        values: dict[str, Any] = {"review_reason": None, "review_dismissed": self.review_reason}
-        dismissed = self._changed("dismissed", now, by, None, **values)
-        return dismissed.then(lambda reviewed: reviewed.cancel(now, by))
+        values: dict[str, Any] = {
+            "review_reason": None,
+            "review_reference": None,
+            "dismissed": (*self.dismissed, self.review_reason)[-REMEMBERED_FINDINGS:],
+        }
+        return self._changed("dismissed", now, by, None, **values)
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
     def _mismatch(self, report: PaymentReport) -> str | None:
         """Why the payment is not the one that was offered (contract §5 rule 2), or None where it is."""
-        if report.price != self.offer.price:
-            return f"the platform reports {report.price or 'no amount'}, the offer was {self.offer.price}"
-        if report.platform_account_id != self.platform_account_id:
-            return "the platform reports a payment by another account"
         if self.platform_reference not in (None, report.platform_reference):
-            return f"the platform reports another payment, {report.platform_reference}, than this purchase was given"
+            return f"it is not the one this purchase was given, {self.platform_reference}"
+        if report.platform_account_id != self.platform_account_id:
+            return "it was made by another account"
+        if report.price != self.offer.price:
+            return f"it is of {report.price or 'no amount'}, the offer was {self.offer.price}"
         return None
+
+    def _without_review(self) -> "Purchase":
+        return replace(self, review_reason=None, review_reference=None)
+
+    @property
+    def _price_minor(self) -> int:
+        """What refunds are counted against."""
+        return self.offer.price.amount_minor if self.paid_minor is None else self.paid_minor
 
     def _complete(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         late = self.status in UNPAID_ENDS
@@ -287,7 +317,7 @@ class Purchase:
             late=late,
             completed_at=now,
         )
-        return self._changed(
+        completed = self._changed(
             "completed",
             now,
             by,
@@ -296,25 +326,25 @@ class Purchase:
             platform_reference=report.platform_reference,
             test=report.test,
             late=late,
-            review_reason=None,
             completed_at=now,
             ended_at=now,
             check_at=None,
         )
+        return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
 
     def _follow_refunds(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         if self.observed_at is not None and report.observed_at < self.observed_at:
             return PurchaseDecision(self)
         seen = replace(self, observed_at=report.observed_at)
         told = self.refunded_minor if report.refunded_minor is None else report.refunded_minor
-        refunded = min(told, self.offer.price.amount_minor)
+        refunded = min(told, self._price_minor)
         dispute = report.dispute or self.dispute
         if (refunded, dispute) == (self.refunded_minor, self.dispute):
             return PurchaseDecision(seen)
-        target = _credits_to_reverse(self.offer, refunded, dispute)
+        target = _credits_to_reverse(self.offer.total_credits, refunded, self._price_minor, dispute)
         why: Literal["refund", "dispute"] = "dispute" if dispute is not self.dispute else "refund"
         values: dict[str, Any] = {
-            "status": _paid_status(self.offer.price.amount_minor, refunded, dispute),
+            "status": _paid_status(self._price_minor, refunded, dispute),
             "refunded_minor": refunded,
             "dispute": dispute,
             "credits_reversed": target,
@@ -329,10 +359,12 @@ class Purchase:
         kind = CreditsReversed if delta > 0 else CreditsRestored
         return kind(**self._identity(), credits=abs(delta), reason=why, refunded_minor=refunded)
 
-    def _unpaid_end(self, end: PaymentStatus, reason: str | None, now: datetime, by: Origin) -> "PurchaseDecision":
+    def _unpaid_end(
+        self, end: PaymentStatus, reason: str | None, now: datetime, by: Origin, *, check_at: datetime | None = None
+    ) -> "PurchaseDecision":
         status, kind = _UNPAID_END[end]
         fact = kind(**self._identity(), pack=self.offer.pack, reason=reason)
-        return self._changed(status, now, by, fact, reason=reason, status=status, ended_at=now, check_at=None)
+        return self._changed(status, now, by, fact, reason=reason, status=status, ended_at=now, check_at=check_at)
 
     def _identity(self) -> dict[str, Any]:
         return {"merchant_id": self.merchant_id, "platform": self.platform, "purchase_id": self.purchase_id}
@@ -413,14 +445,14 @@ def create_purchase(
     return draft._changed("created", now, by, fact)  # noqa: SLF001
 
 
-def _credits_to_reverse(offer: Offer, refunded_minor: int, dispute: DisputeStatus) -> int:
+def _credits_to_reverse(total_credits: int, refunded_minor: int, paid_minor: int, dispute: DisputeStatus) -> int:
     """`ceil(total_credits × refunded / paid)` in integers (contract §5 rule 5); all of them while a dispute is open
     or when it is lost (rule 6)."""
     if dispute in (DisputeStatus.OPEN, DisputeStatus.LOST):
-        return offer.total_credits
+        return total_credits
     if refunded_minor == 0:
         return 0
-    return -(-offer.total_credits * refunded_minor // offer.price.amount_minor)
+    return -(-total_credits * refunded_minor // paid_minor)
 
 
 def _paid_status(paid_minor: int, refunded_minor: int, dispute: DisputeStatus) -> PurchaseStatus:

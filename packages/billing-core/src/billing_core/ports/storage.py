@@ -115,7 +115,7 @@ class Purchases(Protocol):
         ...
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
-        """Up to `limit` open purchases whose check time has come, longest due first; not held."""
+        """Up to `limit` purchases whose check time has come, longest due first; not held."""
         ...
 
     async def past_deadline(self, now: datetime, limit: int, after: UUID | None = None) -> Sequence[Purchase]:

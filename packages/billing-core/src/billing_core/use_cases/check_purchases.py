@@ -6,15 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from billing_core.domain.events import Change, Origin
+from billing_core.domain.events import Change, Origin, TrialConverted
 from billing_core.domain.purchases import PAID, PaymentReport, Purchase, PurchaseStatus
-from billing_core.errors import PlatformError, ReferenceAlreadyClaimed, StorageUnavailable
+from billing_core.errors import PlatformError, PlatformFault, ReferenceAlreadyClaimed
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
 from billing_core.ports.storage import OpenUnitOfWork
 from billing_core.use_cases.ask_platforms import AskPlatforms, PlatformAnswer, Question
 from billing_core.use_cases.jobs import JobReport, job_origin
-from billing_core.use_cases.settle_purchases import Act, Settlement, SettlePurchases
+from billing_core.use_cases.settle_purchases import Act, Settlement, SettlePurchases, settle_apart
 
 BATCH = 200
 MAX_BATCHES = 1_000
@@ -49,9 +49,10 @@ class _Run:
         for finding in findings:
             self.figures["asked"] += 1
             self.figures["platform_errors"] += isinstance(finding.answer, PlatformError)
-            if finding.fault is not None:
+            fault = finding.fault or (finding.answer if isinstance(finding.answer, PlatformFault) else None)
+            if fault is not None:
                 self.figures["faults"] += 1
-                self.faults.append(finding.fault)
+                self.faults.append(fault)
             for change in finding.changes:
                 if kind := _kind(change):
                     self.figures[kind] += 1
@@ -96,25 +97,20 @@ class CheckPurchases:
         self, asked: Sequence[Finding], now: datetime, by: Origin, *, dry_run: bool
     ) -> Sequence[Finding]:
         settlements = [self._settlement(each, now, by) for each in asked]
-        try:
-            changes = await self._settle(settlements, told_now=now, dry_run=dry_run)
-        except StorageUnavailable:
-            raise
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it must not stop the other purchases
-            if len(asked) > 1:
-                alone = [await self._settle_all([each], now, by, dry_run=dry_run) for each in asked]
-                return [finding for findings in alone for finding in findings]
-            return [await self._set_aside(replace(asked[0], fault=fault), now, by, dry_run=dry_run)]
+        apart = await settle_apart(self._settle, settlements, told_now=now, dry_run=dry_run)
         return [
-            replace(each, changes=tuple(change for change in changes if _is_about(change, each.purchase)))
-            for each in asked
+            await self._set_aside(replace(each, fault=settled.fault), now, by, dry_run=dry_run)
+            if settled.fault is not None
+            else replace(each, changes=tuple(change for change in settled.changes if _is_about(change, each.purchase)))
+            for each, settled in zip(asked, apart, strict=True)
         ]
 
     def _settlement(self, asked: Finding, now: datetime, by: Origin) -> Settlement:
         purchase, over_at = asked.purchase, self._over_at(asked.purchase)
         if isinstance(asked.answer, PlatformError):
             return _put_off(purchase, asked.answer, now, by)
-        act: Act = "expire" if over_at <= now and not purchase.needs_review else "settle"
+        waits_for_a_person = purchase.is_open and purchase.needs_review
+        act: Act = "expire" if over_at <= now and not waits_for_a_person else "settle"
         return _to_settle(purchase, by, report=asked.answer, act=act, check_at=purchase.next_check(now, over_at))
 
     async def _set_aside(self, found: Finding, now: datetime, by: Origin, *, dry_run: bool) -> Finding:
@@ -122,7 +118,8 @@ class CheckPurchases:
         taken = isinstance(found.fault, ReferenceAlreadyClaimed)
         finding = "the platform reports a payment that is another purchase's" if taken else None
         aside = _to_settle(found.purchase, by, finding=finding)
-        return replace(found, changes=tuple(await self._settle([aside], told_now=now, dry_run=dry_run)))
+        (settled,) = await settle_apart(self._settle, [aside], told_now=now, dry_run=dry_run)
+        return replace(found, changes=tuple(settled.changes))
 
     def _over_at(self, purchase: Purchase) -> datetime:
         """When a purchase is given up; never, where there is nobody to ask."""
@@ -180,9 +177,14 @@ def _put_off(purchase: Purchase, trouble: PlatformError, now: datetime, by: Orig
     asked_for = timedelta(seconds=trouble.retry_after_s or 0)
     if trouble.retryable:
         return _to_settle(purchase, by, check_at=now + max(asked_for, AFTER_TROUBLE))
-    too_long = purchase.is_open and purchase.expires_at + REFUSED_TOO_LONG <= now
-    finding = f"{trouble}, for days past its deadline" if too_long else None
-    return _to_settle(purchase, by, finding=finding, check_at=now + max(asked_for, AFTER_REFUSAL))
+    check_at, too_long = now + max(asked_for, AFTER_REFUSAL), purchase.expires_at + REFUSED_TOO_LONG <= now
+    if not too_long:
+        return _to_settle(purchase, by, check_at=check_at)
+    if not purchase.is_open:
+        return _to_settle(purchase, by, act="expire")
+    return _to_settle(
+        purchase, by, finding="its platform refuses to say, for days past the deadline", check_at=check_at
+    )
 
 
 def _to_settle(
@@ -206,10 +208,9 @@ def _to_settle(
 
 
 def _is_about(change: Change, purchase: Purchase) -> bool:
-    """Whether the change is the purchase's, or its merchant's trial's."""
-    return change.subject_id == purchase.purchase_id or (
-        change.subject == "trial" and change.merchant_id == purchase.merchant_id
-    )
+    """Whether the change is the purchase's, or that of the trial it converted."""
+    converted = change.fact.purchase_id if isinstance(change.fact, TrialConverted) else None
+    return purchase.purchase_id in (change.subject_id, converted)
 
 
 def _kind(change: Change) -> str | None:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billing_core.domain.events import Origin
-from billing_core.domain.purchases import PAID, PurchaseStatus
+from billing_core.domain.purchases import PAID, PaymentReport, PaymentStatus, PurchaseStatus
 from billing_core.errors import PlatformError
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import Refund, RefundSource
 from billing_core.ports.storage import JobRuns, OpenUnitOfWork, Owner
-from billing_core.use_cases.ask_platforms import AskPlatforms, PlatformAnswer, Question
+from billing_core.use_cases.ask_platforms import AskPlatforms, Question
 from billing_core.use_cases.jobs import JobReport, job_origin
-from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
+from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases, settle_apart
 
 BATCH = 200
 # A platform's accounts are closed late: what was entered up to three days ago may show only now. The sums are
@@ -48,16 +48,24 @@ class FollowRefunds:
         last = await self._runs.last_run(self.name)
         since = (last - OVERLAP) if last is not None else now - FIRST_LOOK_BACK
         figures: Counter[str] = Counter()
+        faults: list[Exception] = []
         for source in self._sources:
+            asked_at = await self._moment()  # before it is read: a slow reading must not pass for a newer one
             refunds = await source.refunds(since)
             for start in range(0, len(refunds), BATCH):
-                figures += await self._follow(source.platform, refunds[start : start + BATCH], now)
-        return JobReport(done=figures["changed"], figures=figures)
+                part = refunds[start : start + BATCH]
+                faults += await self._follow(source.platform, part, now, asked_at, figures)
+        return JobReport(done=figures["changed"], figures=figures, faults=tuple(faults))
 
-    async def _follow(self, platform: str, refunds: Sequence[Refund], now: datetime) -> Counter[str]:
+    async def _moment(self) -> datetime:
+        async with self._units() as uow:
+            return await uow.now()
+
+    async def _follow(
+        self, platform: str, refunds: Sequence[Refund], now: datetime, asked_at: datetime, figures: Counter[str]
+    ) -> Sequence[Exception]:
         async with self._units() as uow:
             owners = await uow.purchases.owners([(platform, each.platform_reference) for each in refunds])
-            asked_at = await uow.now()
         ours = [
             (each, owner)
             for each in refunds
@@ -67,33 +75,44 @@ class FollowRefunds:
         answers = await self._ask([_question(platform, each, owner) for each, owner in ours], asked_at)
         by = job_origin(self.name, now)
         settlements = [
-            settlement
+            _settlement(refund, owner, answer, asked_at, by)
             for (refund, owner), answer in zip(ours, answers, strict=True)
-            if (settlement := _settlement(refund, owner, answer, by)) is not None
+            if answer is not None  # where the platform denies the payment, the source contradicts it
         ]
-        changes = await self._settle(settlements, told_now=now)
-        changed = [each for each in changes if each.subject == "purchase" and PurchaseStatus(each.status_after) in PAID]
-        return Counter(
-            read=len(refunds),
-            not_ours=len(refunds) - len(ours),
-            platform_errors=len(ours) - len(settlements),
-            changed=len(changed),
-        )
+        apart = await settle_apart(self._settle, settlements, told_now=now)
+        changes = {change for settled in apart for change in settled.changes if change.subject == "purchase"}
+        figures["read"] += len(refunds)
+        figures["not_ours"] += len(refunds) - len(ours)
+        figures["platform_errors"] += sum(not isinstance(answer, PaymentReport) for answer in answers)
+        figures["changed"] += sum(PurchaseStatus(change.status_after) in PAID for change in changes)
+        return [settled.fault for settled in apart if settled.fault is not None]
 
 
 def _question(platform: str, refund: Refund, owner: Owner) -> Question:
     return Question(platform=platform, platform_reference=refund.platform_reference, account=owner.account)
 
 
-def _settlement(refund: Refund, owner: Owner, answer: PlatformAnswer, by: Origin) -> Settlement | None:
-    """None where the platform could not be asked: the next run reads the same refund again."""
-    if answer is None or isinstance(answer, PlatformError):
-        return None
-    same_currency = answer.price is not None and answer.price.currency == refund.refunded.currency
+def _settlement(
+    refund: Refund, owner: Owner, answer: PaymentReport | PlatformError, asked_at: datetime, by: Origin
+) -> Settlement:
+    """The platform's report with what was refunded. Where the platform cannot be asked (the app was uninstalled) the
+    refund alone is proof of the payment, though not of its amount."""
+    report = answer if isinstance(answer, PaymentReport) else _proof(refund, asked_at)
+    same_currency = report.price is None or report.price.currency == refund.refunded.currency
     return Settlement(
         merchant_id=owner.merchant_id,
         purchase_id=owner.purchase_id,
-        report=replace(answer, refunded_minor=refund.refunded.amount_minor) if same_currency else answer,
+        report=replace(report, refunded_minor=refund.refunded.amount_minor) if same_currency else report,
         by=by,
         finding=None if same_currency else f"{refund.refunded} were given back, in another currency than was paid",
+    )
+
+
+def _proof(refund: Refund, asked_at: datetime) -> PaymentReport:
+    return PaymentReport(
+        platform_reference=refund.platform_reference,
+        status=PaymentStatus.PAID,
+        observed_at=asked_at,
+        platform_account_id=refund.platform_account_id,
+        dispute=None,
     )

@@ -40,22 +40,26 @@ class OperatePurchases:
     async def reconcile(self, keys: Sequence[PurchaseKey], by: Origin, *, dry_run: bool = False) -> Sequence[Finding]:
         """This will ask about each purchase, open or not, and settle it; with `dry_run` only tell what would change.
         Raises PurchaseNotFound, StorageUnavailable."""
-        purchases = [(await self._load(key))[0] for key in keys]
+        purchases = [(await self._load(key))[0] for key in dict.fromkeys(keys)]
         return await self._check(purchases, self._clock.now(), by, dry_run=dry_run)
 
     async def cancel(self, key: PurchaseKey, by: Origin, *, dry_run: bool = False) -> Sequence[Change]:
         """This will call an open purchase off: end its checkout where the platform can, ask, and settle; one that
         turns out to be paid is completed instead. With `dry_run` nothing is ended or kept.
 
-        Raises PurchaseNotFound, ResolutionRefused for a purchase that is over, and a PlatformError, with nothing
-        done here, where the platform is in trouble.
+        Raises PurchaseNotFound, ResolutionRefused for a purchase that is over or whose money is under way, and a
+        PlatformError, with nothing done here, where the platform is in trouble.
         """
         purchase, account = await self._load(key)
         if not purchase.is_open:
             raise ResolutionRefused(f"this purchase is {purchase.status}; only an open one is called off")
         if not dry_run:
             await self._end_checkout(purchase, account)
-        return await self._ask_and_settle(purchase, account, "cancel", by, dry_run=dry_run)
+        report = await self._asked(Question.about(purchase, account))
+        changes = await self._settle([_settlement(purchase, "cancel", by, report)], dry_run=dry_run)
+        if not changes:
+            raise ResolutionRefused("its money is under way, or was paid and waits for review; it stays as it is")
+        return changes
 
     async def resolve(
         self, key: PurchaseKey, verdict: Verdict, by: Origin, *, dry_run: bool = False
@@ -67,11 +71,13 @@ class OperatePurchases:
         Raises PurchaseNotFound, ResolutionRefused, and a PlatformError where the platform cannot be asked.
         """
         purchase, account = await self._load(key)
-        if verdict == "dismiss":
-            if purchase.needs_review and purchase.is_open and not dry_run:
-                await self._end_checkout(purchase, account)  # it is called off, so it must not stay payable
-            return await self._settle([_settlement(purchase, "dismiss", by)], dry_run=dry_run)
-        return await self._ask_and_settle(purchase, account, "accept", by, dry_run=dry_run)
+        if verdict == "accept":
+            report = await self._asked(_in_question(purchase, account))
+        elif purchase.needs_review and purchase.is_open:
+            report = await self._last_word(purchase, account, dry_run=dry_run)
+        else:
+            report = None
+        return await self._settle([_settlement(purchase, verdict, by, report)], dry_run=dry_run)
 
     async def _load(self, key: PurchaseKey) -> tuple[Purchase, PlatformAccount]:
         async with self._units() as uow:
@@ -83,18 +89,40 @@ class OperatePurchases:
 
     async def _end_checkout(self, purchase: Purchase, account: PlatformAccount) -> None:
         platform = self._platforms.get(purchase.platform)
-        if platform is not None and purchase.platform_reference is not None:
-            await in_time(platform.name, platform.cancel_checkout(purchase.platform_reference, account))
+        if platform is None:
+            return
+        reference = purchase.platform_reference
+        if reference is None:
+            reference = await in_time(platform.name, platform.find_checkout(purchase, account))
+        if reference is not None:
+            await in_time(platform.name, platform.cancel_checkout(reference, account))
 
-    async def _ask_and_settle(
-        self, purchase: Purchase, account: PlatformAccount, act: Act, by: Origin, *, dry_run: bool
-    ) -> Sequence[Change]:
+    async def _last_word(self, purchase: Purchase, account: PlatformAccount, *, dry_run: bool) -> PaymentReport | None:
+        """How the purchase's own payment stands, once its checkout is ended; None where the platform refuses to say,
+        which may be why a person was asked."""
+        try:
+            if not dry_run:
+                await self._end_checkout(purchase, account)
+            return await self._asked(Question.about(purchase, account))
+        except PlatformError as trouble:
+            if trouble.retryable:
+                raise
+            return None
+
+    async def _asked(self, question: Question) -> PaymentReport | None:
         async with self._units() as uow:
             asked_at = await uow.now()
-        (answer,) = await self._ask([Question.about(purchase, account)], asked_at)
+        (answer,) = await self._ask([question], asked_at)
         if isinstance(answer, PlatformError):
             raise answer
-        return await self._settle([_settlement(purchase, act, by, answer)], dry_run=dry_run)
+        return answer
+
+
+def _in_question(purchase: Purchase, account: PlatformAccount) -> Question:
+    """The payment a person was asked to look at; the purchase's own where the finding names none."""
+    if purchase.review_reference is None:
+        return Question.about(purchase, account)
+    return Question(platform=purchase.platform, account=account, platform_reference=purchase.review_reference)
 
 
 def _settlement(purchase: Purchase, act: Act, by: Origin, report: PaymentReport | None = None) -> Settlement:

@@ -13,7 +13,7 @@ from billing_core.domain.events import Change, Origin
 from billing_core.domain.packs import PriceBook, TrialTerms
 from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
-from billing_core.errors import ResolutionRefused
+from billing_core.errors import ResolutionRefused, StorageUnavailable
 from billing_core.ports.clock import Clock
 from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
 
@@ -85,13 +85,36 @@ class SettlePurchases:
         return tuple(batch.changes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What a settlement changed, or the fault that kept it from being settled."""
+
+    changes: Sequence[Change] = ()
+    fault: Exception | None = None
+
+
+async def settle_apart(
+    settle: SettlePurchases, settlements: Sequence[Settlement], *, told_now: datetime, dry_run: bool = False
+) -> Sequence[Settled]:
+    """This will settle a batch so that one that cannot be settled stands in nobody's way: together, and one by one
+    where that fails. The changes of a batch stand with each of its settlements. Raises StorageUnavailable."""
+    try:
+        changes = await settle(settlements, told_now=told_now, dry_run=dry_run)
+    except StorageUnavailable:
+        raise
+    except Exception as fault:  # noqa: BLE001 - whatever it is, it must not stop the others
+        if len(settlements) == 1:
+            return [Settled(fault=fault)]
+        apart = [await settle_apart(settle, [each], told_now=told_now, dry_run=dry_run) for each in settlements]
+        return [settled for alone in apart for settled in alone]
+    return [Settled(changes=changes)] * len(settlements)
+
+
 def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: datetime) -> None:
     """This will apply one settlement to the batch: the purchase first, then the trial it may convert."""
     before = batch.purchases[settlement.purchase_id]
     decision = _decide_purchase(before, settlement, now)
-    purchase = decision.purchase
-    if purchase.is_open:
-        purchase = replace(purchase, check_at=settlement.check_at or purchase.next_check(now, purchase.expires_at))
+    purchase = replace(decision.purchase, check_at=_check_at(decision.purchase, settlement, now))
     batch.purchases[purchase.purchase_id] = purchase
     batch.changes.extend(decision.changes)
     if purchase.platform_reference != before.platform_reference:
@@ -101,24 +124,23 @@ def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: dateti
 
 
 def _decide_purchase(purchase: Purchase, settlement: Settlement, now: datetime) -> PurchaseDecision:
-    report, by, decision = settlement.report, settlement.by, PurchaseDecision(purchase)
-    if settlement.act == "dismiss":
-        return purchase.dismiss(now, by)
+    report, by = settlement.report, settlement.by
     if settlement.act == "accept":
         if report is None:
             raise ResolutionRefused("the platform knows no such payment; dismiss the review instead")
         return purchase.accept(report, now, by)
-    if settlement.finding is not None:
-        decision = purchase.flag(settlement.finding, now, by)
+    decision = purchase.dismiss(now, by) if settlement.act == "dismiss" else PurchaseDecision(purchase)
     if report is not None:
         decision = decision.then(lambda found: found.settle(report, now, by))
-    if settlement.act == "settle" or _has_money(report):
+    if (finding := settlement.finding) is not None:
+        decision = decision.then(lambda settled: settled.flag(finding, now, by))
+    if settlement.act == "settle" or _has_money(settlement):
         return decision
     return decision.then(lambda unpaid: _end(unpaid, settlement, now))
 
 
 def _end(unpaid: Purchase, settlement: Settlement, now: datetime) -> PurchaseDecision:
-    if settlement.act == "cancel":
+    if settlement.act in ("cancel", "dismiss"):
         return unpaid.cancel(now, settlement.by)
     if unpaid.status is PurchaseStatus.CREATED:
         return unpaid.fail("no checkout was made", now, settlement.by)
@@ -132,9 +154,21 @@ def _note_on_trial(batch: _Batch, purchase: Purchase, terms: TrialTerms, now: da
         batch.changes.extend(noted.changes)
 
 
-def _has_money(report: PaymentReport | None) -> bool:
-    """Whether money is under way, or was paid but does not match: neither is "not paid in time"."""
-    return report is not None and report.status in (PaymentStatus.PROCESSING, PaymentStatus.PAID)
+def _has_money(settlement: Settlement) -> bool:
+    """Whether money is under way, or was paid but does not match: neither is "not paid in time". A payment that was
+    dismissed is as good as none."""
+    if settlement.report is None:
+        return False
+    paid = settlement.report.status is PaymentStatus.PAID and settlement.act != "dismiss"
+    return paid or settlement.report.status is PaymentStatus.PROCESSING
+
+
+def _check_at(purchase: Purchase, settlement: Settlement, now: datetime) -> datetime | None:
+    """When to ask again: an open purchase always, one that was called off until it cannot be paid any more."""
+    ended = settlement.act == "expire" or (settlement.report is not None and settlement.report.is_over)
+    if not purchase.is_open and (purchase.check_at is None or ended):
+        return None
+    return settlement.check_at or purchase.next_check(now, purchase.expires_at)
 
 
 async def _not_handled_before(

@@ -66,7 +66,8 @@ class InMemoryPurchases:
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
         """See `Purchases.due_for_check`."""
-        due = [(each.check_at, each.purchase_id, each) for each in self._open() if each.check_at is not None]
+        live = self._tx.view.purchases.rows()
+        due = [(each.check_at, each.purchase_id, each) for each in live if each.check_at is not None]
         return [each for check_at, _, each in sorted(due, key=lambda row: row[:2]) if check_at <= now][:limit]
 
     async def past_deadline(self, now: datetime, limit: int, after: UUID | None = None) -> Sequence[Purchase]:
