@@ -72,8 +72,8 @@ class Service:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def start_service(data: Path, *, durable: bool = False) -> Iterator[Service]:
-    """This will run the service on servers of its own, and stop both."""
+def start_service(data: Path, *, durable: bool = False, **settings: str) -> Iterator[Service]:
+    """This will run the service on servers of its own, under more settings where given, and stop both."""
     from billing_adapters.embedded import EmbeddedServers
 
     with EmbeddedServers(data / "servers", durable=durable) as servers:
@@ -83,6 +83,7 @@ def start_service(data: Path, *, durable: bool = False) -> Iterator[Service]:
             "BILLING_DATABASE_URL": str(urls.postgres),
             "BILLING_REDIS_URL": str(urls.redis),
             "BILLING_NATS_URL": str(urls.nats),
+            **settings,
         }
         command = [*BILLING, "up", "--json", "--port", "0", "--data", str(data / "up")]
         with (data / "up.log").open("w") as log:
