@@ -86,7 +86,6 @@ class TestRefusals:
             (Written(status=401, body=b"<html>"), PlatformAuthError),
             (Written(status=429, body=b"<html>"), PlatformThrottled),
             (refused(400, type="idempotency_error"), PlatformProtocolError),
-            (refused(404), PlatformProtocolError),
             (Written(status=418, body={"teapot": True}), PlatformProtocolError),
         ],
         ids=lambda value: getattr(value, "__name__", None) or f"{value.status}",
@@ -98,6 +97,17 @@ class TestRefusals:
                 await VERBS[verb](platform)
 
         assert type(raised.value) is expected
+
+    @pytest.mark.parametrize("answer", [refused(404), Written(status=404, body=b"Not found")])
+    async def test_what_stripe_does_not_know_is_none(self, answer: Written) -> None:
+        """Whatever the rest of the answer says; only a create has no such end."""
+        async with open_written({"*": answer}) as (platform, _):
+            report = await platform.look_up("cs_test_1", ACCOUNT, MOMENT)
+            reference = await platform.trace_payment("pi_1")
+            with pytest.raises(PlatformProtocolError):
+                await platform.create_checkout(PURCHASE, ACCOUNT)
+
+        assert (report, reference) == (None, None)
 
     @pytest.mark.parametrize("answer", [refused(400, param="line_items"), refused(402, type="card_error")])
     async def test_what_stripe_does_not_make_is_rejected_for_good(self, answer: Written) -> None:

@@ -130,6 +130,16 @@ class TestNotOurs:
         assert read_notice(event) is None
 
 
+class TestTerse:
+    """Bodies that were cut down on their way."""
+
+    def test_one_that_leaves_everything_out_may_be_ours(self) -> None:
+        """The session's id is enough to find whose it is."""
+        event = {"id": "evt_1", "type": "checkout.session.completed", "data": {"object": {"id": "cs_test_1"}}}
+
+        assert read_notice(event) == Notice(platform_reference="cs_test_1")
+
+
 class TestMalformed:
     """What Stripe never sends."""
 

@@ -7,6 +7,7 @@ import pytest
 from tests.adapters.platforms.stripe.account import (
     ACCOUNT,
     SESSIONS,
+    Written,
     a_session,
     a_stripe_purchase,
     open_account,
@@ -131,6 +132,18 @@ class TestWhose:
         """The same Stripe account may sell other things too."""
         async with open_written({f"{SESSIONS}/cs_test_1": a_session(**of_another_use)}) as (platform, _):
             assert await platform.look_up("cs_test_1", ACCOUNT, MOMENT) is None
+
+    async def test_a_session_that_tells_little_is_the_account_s_that_was_asked_about(self) -> None:
+        """Its reference is one purchase's; what it leaves out is unknown, and a payment no more is known of stands."""
+        paid = {"status": "complete", "payment_status": "paid", "amount_total": 6999, "currency": "usd"}
+        terse = Written(status=200, body={"id": "cs_test_1", "payment_intent": "pi_1", **paid})
+        unknown = Written(status=404, body={"error": {}})
+        async with open_written({"*": unknown, f"{SESSIONS}/cs_test_1": terse}) as (platform, _):
+            report = await platform.look_up("cs_test_1", ACCOUNT, MOMENT)
+
+        assert report is not None
+        assert (report.status, report.platform_account_id) == (PaymentStatus.PAID, ACCOUNT.platform_account_id)
+        assert (report.refunded_minor, report.dispute) == (None, None)
 
     async def test_a_session_without_our_marks_has_no_account(self) -> None:
         """Then nothing matches, and a person looks."""

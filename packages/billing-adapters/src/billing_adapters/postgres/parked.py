@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, bindparam, select, update
+from sqlalchemy import BigInteger, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing_adapters.postgres.rows import PARKED_COLUMNS, parked_message_of, parked_values
@@ -13,7 +13,7 @@ from billing_adapters.postgres.statements import Statement, arrays, given
 from billing_adapters.postgres.tables import is_waiting, parked_messages
 from billing_adapters.postgres.wire import Wire
 from billing_core.errors import ParkedMessageNotFound
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import Dropped, ParkedMessage
 
 _GIVEN = given(PARKED_COLUMNS)
 _READ = select(*PARKED_COLUMNS)
@@ -32,8 +32,20 @@ _LIST: Final = Statement(_READ.order_by(*_NEWEST).limit(bindparam("limit", type_
 _LIST_WAITING: Final = Statement(
     _READ.where(is_waiting).order_by(*_NEWEST).limit(bindparam("limit", type_=BigInteger()))
 )
+_AT = bindparam("at", type_=parked_messages.c.replayed_at.type)
 _MARK_REPLAYED: Final = Statement(
-    update(parked_messages).values(replayed_at=bindparam("at", type_=parked_messages.c.replayed_at.type)).where(_ONE)
+    update(parked_messages).values(replayed_at=func.coalesce(_AT, parked_messages.c.dropped_at)).where(_ONE)
+)
+_DROP: Final = Statement(
+    update(parked_messages)
+    .values(
+        replayed_at=_AT,
+        dropped_at=_AT,
+        dropped_by=bindparam("by", type_=parked_messages.c.dropped_by.type),
+        drop_reason=bindparam("reason", type_=parked_messages.c.drop_reason.type),
+    )
+    .where(_ONE)
+    .where(is_waiting)
 )
 
 
@@ -54,14 +66,20 @@ class PostgresParkedMessages:
         return None if row is None else parked_message_of(row)
 
     async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
-        """Up to `limit` parked messages, newest first; without those that were replayed, unless asked for."""
+        """Up to `limit` parked messages, newest first; without those that wait no more, unless asked for."""
         rows = await self._wire.rows(_LIST_WAITING if waiting_only else _LIST, limit=limit)
         return [parked_message_of(row) for row in rows]
 
     async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
-        """This will note when the message was sent again; None: it waits, for it was not.
+        """This will note when the message was sent again; None: it was not.
 
         Raises ParkedMessageNotFound where there is none.
         """
         if not await self._wire.run(_MARK_REPLAYED, parked_id=parked_id, at=at):
             raise ParkedMessageNotFound(f"there is no parked message {parked_id}")
+
+    async def drop(self, parked_id: UUID, dropped: Dropped) -> bool:
+        """This will note that the message is given up, and keep it whole. False, and nothing noted, where it does not
+        wait; of any number of calls at once exactly one is True."""
+        done = await self._wire.run(_DROP, parked_id=parked_id, at=dropped.at, by=dropped.by, reason=dropped.reason)
+        return done > 0

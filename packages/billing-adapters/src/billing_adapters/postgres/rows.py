@@ -14,7 +14,7 @@ from billing_core.domain.packs import Offer
 from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import HistoryEntry, ParkedMessage
+from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage
 
 Row = Mapping[str, Any]
 Values = tuple[object, ...]
@@ -244,13 +244,20 @@ def parked_values(message: ParkedMessage) -> Values:
         json.dumps(dict(message.headers)),
         storable(message.reason),
         message.parked_at,
-        message.replayed_at,
+        message.replayed_at or (message.dropped.at if message.dropped else None),
+        *((message.dropped.at, message.dropped.by, message.dropped.reason) if message.dropped else (None, None, None)),
     )
 
 
 def parked_message_of(row: Row) -> ParkedMessage:
     """The message of a row."""
-    return ParkedMessage(**{**row, "headers": json.loads(row["headers"])})
+    values = {**row, "headers": json.loads(row["headers"])}
+    at, by, reason = (values.pop(name) for name in ("dropped_at", "dropped_by", "drop_reason"))
+    if at is None:
+        return ParkedMessage(**values)
+    if values["replayed_at"] == at:  # it left those that wait by being dropped
+        values["replayed_at"] = None
+    return ParkedMessage(**values, dropped=Dropped(at=at, by=by, reason=reason))
 
 
 def storable(written: str) -> str:

@@ -320,8 +320,16 @@ parked_messages = Table(
     Column("headers", JSON, nullable=False),
     text_column("reason"),
     moment("parked_at"),
+    # When it left those that wait, sent again or given up; the program before this column's neighbours knew no more.
     moment("replayed_at", nullable=True),
+    moment("dropped_at", nullable=True),
+    text_column("dropped_by", nullable=True),
+    text_column("drop_reason", nullable=True),
     PrimaryKeyConstraint("parked_id"),
+    CheckConstraint("num_nulls(dropped_at, dropped_by, drop_reason) in (0, 3)", name="dropped_whole"),
+    CheckConstraint("dropped_at is null or replayed_at is not null", name="dropped_waits_no_more"),
+    length("dropped_by", 255),
+    length("drop_reason", 1000),
 )
 is_waiting = parked_messages.c.replayed_at.is_(None)
 Index(

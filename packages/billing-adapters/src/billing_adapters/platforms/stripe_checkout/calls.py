@@ -1,6 +1,6 @@
 """The calls to Stripe's API: each by the official library, each answer read strictly, each failure a PlatformError."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,13 +9,14 @@ from stripe.params.checkout import SessionCreateParams, SessionListParamsCreated
 
 from billing_adapters.platforms.stripe_checkout.failures import is_missing, is_replay, is_saved_failure, platform_errors
 from billing_adapters.platforms.stripe_checkout.marks import NAME
-from billing_adapters.platforms.stripe_checkout.reports import Charge, Dispute, PaymentIntent, Session, Told
+from billing_adapters.platforms.stripe_checkout.reports import Charge, Dispute, NewSession, PaymentIntent, Session, Told
 from billing_core.errors import PlatformAuthError, PlatformUnavailable
 
 _LARGEST_PAGE = 100  # Stripe's own limit
 MAX_PAGES = 100
 
 _T = TypeVar("_T", bound=Told)
+_Answer = TypeVar("_Answer")
 
 
 class StripeCalls:
@@ -26,7 +27,7 @@ class StripeCalls:
         """This will call through the client; without one (there is no key) every call is a PlatformAuthError."""
         self._client = client
 
-    async def create_session(self, params: SessionCreateParams, keys: Sequence[str]) -> Session:
+    async def create_session(self, params: SessionCreateParams, keys: Sequence[str]) -> NewSession:
         """This will make a session, or give the one that was made under the first of the idempotency keys whose saved
         answer is of use: neither a 5xx nor a session without a page."""
         *earlier, last = keys
@@ -38,32 +39,30 @@ class StripeCalls:
                     if not is_saved_failure(failure):
                         raise
                     continue
-                session = _read(Session, answer)
+                session = _read(NewSession, answer)
                 if session.url is not None or not is_replay(answer.last_response):
                     return session
-            return _read(Session, await self._sessions.create_async(params, {"idempotency_key": last}))
+            return _read(NewSession, await self._sessions.create_async(params, {"idempotency_key": last}))
 
     async def session(self, session_id: str) -> Session | None:
         """The session with its payment, as far as Stripe expands it; None where there is none of that id."""
         with platform_errors("look_up"):
-            try:
-                answer = await self._sessions.retrieve_async(session_id, {"expand": ["payment_intent.latest_charge"]})
-            except stripe.InvalidRequestError as refusal:
-                if is_missing(refusal):
-                    return None
-                raise
-            return _read(Session, answer)
+            asked = self._sessions.retrieve_async(session_id, {"expand": ["payment_intent.latest_charge"]})
+            answer = await _unless_missing(asked)
+            return None if answer is None else _read(Session, answer)
 
-    async def payment_intent(self, payment_id: str) -> PaymentIntent:
-        """The payment with its charge, as far as Stripe expands it."""
+    async def payment_intent(self, payment_id: str) -> PaymentIntent | None:
+        """The payment with its charge, as far as Stripe expands it; None where there is none of that id."""
         with platform_errors("payment_intent"):
-            answer = await self._v1.payment_intents.retrieve_async(payment_id, {"expand": ["latest_charge"]})
-            return _read(PaymentIntent, answer)
+            asked = self._v1.payment_intents.retrieve_async(payment_id, {"expand": ["latest_charge"]})
+            answer = await _unless_missing(asked)
+            return None if answer is None else _read(PaymentIntent, answer)
 
-    async def charge(self, charge_id: str) -> Charge:
-        """The charge."""
+    async def charge(self, charge_id: str) -> Charge | None:
+        """The charge; None where there is none of that id."""
         with platform_errors("charge"):
-            return _read(Charge, await self._v1.charges.retrieve_async(charge_id))
+            answer = await _unless_missing(self._v1.charges.retrieve_async(charge_id))
+            return None if answer is None else _read(Charge, answer)
 
     async def disputes(self, payment_id: str) -> Sequence[Dispute]:
         """The disputes about a payment; there are never more of them than a page holds."""
@@ -74,13 +73,8 @@ class StripeCalls:
     async def sessions_paid_by(self, payment_id: str) -> Sequence[Session]:
         """The session a payment was made at: one, or none."""
         with platform_errors("trace"):
-            try:
-                page = await self._sessions.list_async({"payment_intent": payment_id})
-            except stripe.InvalidRequestError as refusal:
-                if is_missing(refusal):
-                    return []
-                raise
-            return [_read(Session, each) for each in page.data]
+            page = await _unless_missing(self._sessions.list_async({"payment_intent": payment_id}))
+            return [] if page is None else [_read(Session, each) for each in page.data]
 
     async def sessions_for(self, client_reference_id: str, first: datetime, last: datetime) -> Sequence[Session]:
         """The sessions of that reference which were made between two moments; Stripe has no filter by reference."""
@@ -114,6 +108,16 @@ class StripeCalls:
     @property
     def _sessions(self) -> stripe.checkout.SessionService:
         return self._v1.checkout.sessions
+
+
+async def _unless_missing(answer: Awaitable[_Answer]) -> _Answer | None:
+    """The answer; None where Stripe knows nothing of the id asked for."""
+    try:
+        return await answer
+    except stripe.StripeError as failure:
+        if is_missing(failure):
+            return None
+        raise
 
 
 def _read(shape: type[_T], answer: stripe.StripeObject) -> _T:

@@ -46,9 +46,9 @@ def platform_errors(operation: str, *, creating: bool = False) -> Iterator[None]
         raise PlatformProtocolError(NAME, "its answer is not one its API promises") from None
 
 
-def is_missing(failure: stripe.InvalidRequestError) -> bool:
+def is_missing(failure: stripe.StripeError) -> bool:
     """Whether Stripe knows no object of the id asked for."""
-    return failure.code == "resource_missing"
+    return failure.http_status == 404 or failure.code == "resource_missing"
 
 
 def is_saved_failure(failure: stripe.StripeError) -> bool:

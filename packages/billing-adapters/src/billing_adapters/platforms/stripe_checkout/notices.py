@@ -28,21 +28,23 @@ class _Data(Told):
 
 
 class _Event(Told):
-    object: Literal["event"]
-    id: str = Field(pattern=r"^evt_[A-Za-z0-9_]{1,250}$")
+    object: Literal["event"] = "event"
+    id: str = Field(pattern=r"^evt_[A-Za-z0-9_-]{1,250}$")
     type: str = Field(min_length=1)
     data: _Data
 
 
 class _NoticedSession(Told):
-    object: Literal["checkout.session"]
+    object: Literal["checkout.session"] = "checkout.session"
     id: str = Field(pattern=SESSION_ID)
-    mode: str
+    mode: str = "payment"
     client_reference_id: str | None = None
     metadata: dict[str, str] | None = None
 
     def notice(self) -> Notice | None:
-        if self.mode != "payment" or not is_marked(self.client_reference_id, self.metadata):
+        # A body that was cut down to its id may be of one of ours; a whole one says so.
+        says = {"client_reference_id", "metadata"} & self.model_fields_set
+        if self.mode != "payment" or (says and not is_marked(self.client_reference_id, self.metadata)):
             return None
         return Notice(
             platform_reference=self.id,
@@ -68,15 +70,15 @@ class _NoticedPayment(Told):
 
 
 class _NoticedCharge(_NoticedPayment):
-    object: Literal["charge"]
+    object: Literal["charge"] = "charge"
 
 
 class _NoticedRefund(_NoticedPayment):
-    object: Literal["refund"]
+    object: Literal["refund"] = "refund"
 
 
 class _NoticedDispute(_NoticedPayment):
-    object: Literal["dispute"]
+    object: Literal["dispute"] = "dispute"
 
 
 _OBJECTS: Mapping[str, type[_NoticedSession | _NoticedPayment]] = {

@@ -77,7 +77,15 @@ class StripePlatform:
         charge = await self._charge(payment) if session.is_paid else None
         disputes = await self._disputes(payment, charge)
         with platform_errors("look_up"):
-            return report_of(session, payment=payment, charge=charge, disputes=disputes, observed_at=now)
+            return report_of(
+                session,
+                payment=payment,
+                charge=charge,
+                disputes=disputes,
+                account=account,
+                test_mode=self._test_mode,
+                observed_at=now,
+            )
 
     async def find_checkout(self, purchase: Purchase, account: PlatformAccount) -> str | None:
         """This will look through the sessions made while the purchase could be; of several the paid one counts."""

@@ -14,9 +14,10 @@ from billing_adapters.platforms.stripe_checkout.amounts import from_stripe
 from billing_adapters.platforms.stripe_checkout.marks import is_marked, platform_account_id
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.ports.platforms import PlatformAccount
 
-SESSION_ID = r"^cs_[A-Za-z0-9_]{1,250}$"
-PAYMENT_ID = r"^pi_[A-Za-z0-9_]{1,250}$"
+SESSION_ID = r"^cs_[A-Za-z0-9_-]{1,250}$"
+PAYMENT_ID = r"^pi_[A-Za-z0-9_-]{1,250}$"
 
 
 class Told(BaseModel):
@@ -45,34 +46,43 @@ class Dispute(Told):
 class Charge(Told):
     """A charge; `amount_refunded` is cumulative, in Stripe's units."""
 
-    id: str
-    amount_refunded: int = Field(ge=0)
-    currency: str
-    disputed: bool
+    amount_refunded: int = Field(default=0, ge=0)
+    currency: str | None = None
+    disputed: bool = False
 
 
 class PaymentIntent(Told):
     """The payment of a session."""
 
     id: str = Field(pattern=PAYMENT_ID)
-    status: Literal[
-        "requires_payment_method",
-        "requires_confirmation",
-        "requires_action",
-        "processing",
-        "requires_capture",
-        "canceled",
-        "succeeded",
-    ]
+    status: (
+        Literal[
+            "requires_payment_method",
+            "requires_confirmation",
+            "requires_action",
+            "processing",
+            "requires_capture",
+            "canceled",
+            "succeeded",
+        ]
+        | None
+    ) = None
     latest_charge: Charge | str | None = None
 
 
-class Session(Told):
-    """A Checkout Session."""
+class NewSession(Told):
+    """A Checkout Session as far as its maker needs it."""
 
     id: str = Field(pattern=SESSION_ID)
-    mode: str
-    livemode: bool
+    url: str | None = None
+
+
+class Session(Told):
+    """A Checkout Session. `livemode` is None where it does not say; it is the key's then."""
+
+    id: str = Field(pattern=SESSION_ID)
+    mode: str = "payment"
+    livemode: bool | None = None
     status: Literal["open", "complete", "expired"]
     payment_status: Literal["paid", "unpaid", "no_payment_required"]
     amount_total: int | None = None
@@ -80,12 +90,12 @@ class Session(Told):
     client_reference_id: str | None = None
     metadata: dict[str, str] | None = None
     payment_intent: PaymentIntent | str | None = None
-    url: str | None = None
 
     @property
     def is_ours(self) -> bool:
-        """Whether Billing made it."""
-        return self.mode == "payment" and is_marked(self.client_reference_id, self.metadata)
+        """Whether Billing may have made it: it has our marks, or does not tell of any."""
+        says = {"client_reference_id", "metadata"} & self.model_fields_set
+        return self.mode == "payment" and (not says or is_marked(self.client_reference_id, self.metadata))
 
     @property
     def is_paid(self) -> bool:
@@ -98,6 +108,10 @@ class Session(Told):
         """The account whose payment it is: sessions belong to our Stripe account, the payer's stands in the marks."""
         return platform_account_id(self.metadata)
 
+    def is_test(self, *, test_mode: bool) -> bool:
+        """Whether no real money moves."""
+        return test_mode if self.livemode is None else not self.livemode
+
 
 def report_of(
     session: Session,
@@ -105,10 +119,13 @@ def report_of(
     payment: PaymentIntent | None,
     charge: Charge | None,
     disputes: Iterable[Dispute],
+    account: PlatformAccount,
+    test_mode: bool,
     observed_at: datetime,
 ) -> PaymentReport:
     """This will put together what Stripe says of one payment, in our words.
 
+    A session that tells of no marks is taken for the account's that was asked about: one purchase has its reference.
     Without a charge a paid session tells nothing of refunds and disputes. Raises ValueError where its amounts are none.
     """
     known = not session.is_paid or charge is not None
@@ -117,9 +134,11 @@ def report_of(
         status=_status(session, payment),
         observed_at=observed_at,
         price=_price(session),
-        platform_account_id=session.platform_account_id,
-        test=not session.livemode,
-        refunded_minor=_refunded_minor(charge) if known else None,
+        platform_account_id=(
+            session.platform_account_id if "metadata" in session.model_fields_set else account.platform_account_id
+        ),
+        test=session.is_test(test_mode=test_mode),
+        refunded_minor=_refunded_minor(charge, session) if known else None,
         dispute=worst(disputes) if known else None,
     )
 
@@ -168,5 +187,7 @@ def _price(session: Session) -> Money | None:
         return None
 
 
-def _refunded_minor(charge: Charge | None) -> int:
-    return from_stripe(charge.amount_refunded, charge.currency).amount_minor if charge else 0
+def _refunded_minor(charge: Charge | None, session: Session) -> int:
+    if charge is None or charge.amount_refunded == 0:
+        return 0
+    return from_stripe(charge.amount_refunded, charge.currency or session.currency or "").amount_minor
