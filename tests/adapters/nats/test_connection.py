@@ -64,6 +64,20 @@ class TestOpenNats:
 
         assert not connection.is_connected
 
+    async def test_a_server_gone_silent_is_given_up(self, server: Any, eventually: Eventually) -> None:
+        """A frozen server hangs up on nobody: it is known by the pings it does not answer, and found again."""
+        async with open_nats(server.url, name="test", ping_interval_s=0.1) as connection:
+            assert await connection.wait_connected(DEADLINE_S)
+            await server.freeze()
+
+            async def lost() -> bool:
+                return not connection.is_connected
+
+            await eventually(lost)
+            await server.thaw()
+
+            assert await connection.wait_connected(DEADLINE_S)
+
     async def test_closes_while_nats_is_silent(self, server: Any) -> None:
         """A connection whose server does not answer is closed all the same."""
         async with asyncio.timeout(DEADLINE_S):

@@ -51,6 +51,16 @@ class TestNatsEventPublisher:
 
         assert bodies(await everything(connection)) == bodies(events)
 
+    async def test_publishing_again_tells_what_was_new(self, connection: NatsConnection) -> None:
+        """Together or one by one, those the stream did not know are counted, and stored."""
+        await ensure_streams(connection, manage_all=False)
+        publisher, events = NatsEventPublisher(connection), [an_event(number) for number in range(1, 6)]
+
+        stored = [await publisher.publish_again(each) for each in (events[:2], events[:2], events, events[:1])]
+
+        assert stored == [2, 0, 3, 0]
+        assert bodies(await everything(connection)) == bodies(events)
+
     async def test_one_known_event_does_not_hold_back_the_others(self, connection: NatsConnection) -> None:
         """A batch with one event that was published before is stored but for that one, in order."""
         await ensure_streams(connection, manage_all=False)

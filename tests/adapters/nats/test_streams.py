@@ -7,18 +7,26 @@ from typing import Any
 
 import pytest
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import NotFoundError
 
+from billing_adapters.nats.checking import check_streams
 from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.nats.keeping import keep_streams
 from billing_adapters.nats.streams import (
     BILLING,
     MERCHANT,
     WEBHOOK,
-    check_streams,
     ensure_consumers,
     ensure_streams,
-    keep_streams,
 )
 from billing_core.errors import PublishingUnavailable
 
@@ -239,6 +247,7 @@ class TestCheckStreams:
             ({"retention": RetentionPolicy.WORK_QUEUE}, "forgets acknowledged messages"),
             ({"storage": StorageType.MEMORY}, "in memory only"),
             ({"duplicate_window": 1}, "duplicate window"),
+            ({"max_age": 13 * DAY_S}, "before they are 14 days old"),
             ({"max_msgs": 10, "discard": DiscardPolicy.OLD}, "discards the oldest"),
             ({}, "allow_atomic"),
             ({}, "deny_delete"),
@@ -260,6 +269,10 @@ class TestCheckStreams:
             ({"filter_subject": "evt.merchant.deleted"}, "takes evt.merchant.deleted"),
             ({"max_deliver": 5}, "gives up after 5"),
             ({"ack_policy": AckPolicy.NONE}, "explicit"),
+            ({"deliver_policy": DeliverPolicy.NEW}, "does not begin with the first"),
+            ({"ack_wait": 5.0}, "delivers again after 5 s"),
+            ({"backoff": [1.0, 60.0], "max_deliver": 3}, "delivers again after 1 s"),
+            ({"max_ack_pending": 10}, "acknowledgements after 10"),
             ({"pause_until": "2999-01-01T00:00:00Z"}, "paused"),
         ],
     )

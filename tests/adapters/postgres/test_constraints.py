@@ -105,6 +105,7 @@ BROKEN_PURCHASES: dict[str, dict[str, Any]] = {
     "purchases_checkout_url_length": {"checkout_url": "u" * 8193},
     "purchases_review_reason_length": {"review_reason": "r" * 2001},
     "purchases_review_reference_length": {"review_reference": ""},
+    "purchases_further_findings_length": {"further_findings": "f" * 10_001},
     "purchases_dismissed_length": {"dismissed": "d" * 10_001},
     "purchases_paid_minor_positive": {"paid_minor": -1},
     "purchases_merchant_id_known": {},

@@ -23,12 +23,14 @@ CONSTRAINTS = (
 )
 INDEXES = "select indexname, indexdef from pg_indexes where schemaname = 'public' and tablename <> 'alembic_version'"
 COLUMNS = (
-    "select table_name, column_name, ordinal_position, data_type, is_nullable, column_default, identity_generation"
+    "select table_name, column_name, row_number() over (partition by table_name order by ordinal_position),"
+    " data_type, is_nullable, column_default, identity_generation"
     " from information_schema.columns where table_schema = 'public' and table_name <> 'alembic_version'"
 )
 
 
-async def _catalog(url: str) -> set[tuple[Any, ...]]:
+async def catalog(url: str) -> set[tuple[Any, ...]]:
+    """Every constraint, index and column of the schema."""
     connection = await asyncpg.connect(url)
     try:
         return {tuple(row) for query in (CONSTRAINTS, INDEXES, COLUMNS) for row in await connection.fetch(query)}
@@ -49,13 +51,13 @@ class TestUpgrade:
     async def test_up_down_and_up_again(self, empty_database_url: str) -> None:
         """Every step can be taken back whole, and taken again."""
         await migrations.upgrade(empty_database_url)
-        first = await _catalog(empty_database_url)
+        first = await catalog(empty_database_url)
         await migrations.downgrade(empty_database_url, "base")
-        nothing = await _catalog(empty_database_url)
+        nothing = await catalog(empty_database_url)
         await migrations.upgrade(empty_database_url)
 
         assert nothing == set()
-        assert await _catalog(empty_database_url) == first
+        assert await catalog(empty_database_url) == first
 
     async def test_the_migrated_schema_is_the_one_of_the_tables(
         self, database_url: str, empty_database_url: str
@@ -63,7 +65,7 @@ class TestUpgrade:
         """Every constraint, index and column, checks included, is what `tables` would create."""
         await _with_engine(empty_database_url, metadata.create_all)
 
-        assert await _catalog(database_url) == await _catalog(empty_database_url)
+        assert await catalog(database_url) == await catalog(empty_database_url)
 
     async def test_autogenerate_finds_no_difference(self, database_url: str) -> None:
         """Alembic has nothing to add to the steps there are."""

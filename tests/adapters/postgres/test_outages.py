@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -24,6 +25,14 @@ from billing_core.testing.clock import MOMENT
 
 DEADLINE_S = 20
 HEARD_WITHIN_S = 6.0  # the promise is 2 s; the rest is for a machine that does other things too. Longer is a hang
+SHOWN = (
+    "statement_timeout",
+    "lock_timeout",
+    "transaction_timeout",
+    "idle_in_transaction_session_timeout",
+    "timezone",
+    "application_name",
+)
 NOTHING_LISTENS = "postgresql://billing:billing@127.0.0.1:1/billing"
 
 
@@ -161,7 +170,7 @@ class TestPool:
         async with open_database(database_url, pool_size=1, application_name="tests") as database:
             async with PostgresUnits(database)() as uow:
                 with pytest.raises(StorageUnavailable):
-                    await asyncio.wait_for(database.ping(), HEARD_WITHIN_S)
+                    await asyncio.wait_for(_register(database, a_merchant()), HEARD_WITHIN_S)
                 await uow.merchants.add([a_merchant()])
                 await uow.commit()
             await database.ping()
@@ -197,17 +206,30 @@ class TestPool:
         finally:
             await other.close()
 
+    async def test_a_transaction_that_never_ends_is_ended(self, database_url: str) -> None:
+        """However short its statements are: the server ends it, and what it held is free."""
+        merchant, impatient = a_merchant(), replace(PROMPT, transaction_s=0.3)
+        async with open_database(database_url, pool_size=2, application_name="tests", patience=impatient) as database:
+            await _register(database, merchant)
+
+            with pytest.raises(StorageUnavailable):
+                async with PostgresUnits(database)() as uow, asyncio.timeout(DEADLINE_S):
+                    while True:
+                        await uow.merchants.lock(merchant.merchant_id)
+
+            async with PostgresUnits(database)() as uow:
+                assert await uow.merchants.lock(merchant.merchant_id) == merchant
+
     async def test_the_settings_of_a_session_are_as_promised(self, database: Database) -> None:
         """Every connection has its limits and says whose it is."""
         async with database.transaction() as transaction:
-            shown = {
-                name: await transaction._connection.fetchval(f"show {name}")
-                for name in ("statement_timeout", "lock_timeout", "timezone", "application_name")
-            }
+            shown = {name: await transaction._connection.fetchval(f"show {name}") for name in SHOWN}
 
         assert shown == {
             "statement_timeout": "5s",
             "lock_timeout": "2s",
+            "transaction_timeout": "10s",
+            "idle_in_transaction_session_timeout": "10s",
             "timezone": "UTC",
             "application_name": "tests",
         }
@@ -286,6 +308,21 @@ class TestLeadership:
             await _end_sessions(database_url, "state = 'idle in transaction'")
             async with leadership.lead("relay") as second:
                 assert (first, second) == (True, True)
+
+    async def test_a_leader_outlasts_what_a_transaction_may_take(self, database_url: str) -> None:
+        """A job may run longer than any transaction: its leader is not ended under it."""
+        impatient = replace(PROMPT, transaction_s=0.2)
+        async with open_database(database_url, pool_size=2, application_name="tests", patience=impatient) as database:
+            leadership = PostgresLeadership(database)
+            async with leadership.lead("task") as leading:
+                with pytest.raises(StorageUnavailable):
+                    async with PostgresUnits(database)() as uow, asyncio.timeout(DEADLINE_S):
+                        while True:
+                            await uow.now()
+                async with leadership.lead("task") as second:
+                    pass
+
+        assert (leading, second) == (True, False)
 
     async def test_leading_takes_no_connection_of_the_pool(self, database_url: str) -> None:
         """With a pool of one the leader can still work."""

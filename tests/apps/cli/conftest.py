@@ -2,7 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +19,8 @@ import structlog
 from typer.testing import CliRunner, Result
 
 from billing_adapters.clock import new_id
+from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_adapters.platforms.sandbox_books import PostgresSandboxBooks, SandboxEntry
 from billing_adapters.platforms.sandbox_offer import reference_of
 from billing_adapters.postgres.database import open_database
@@ -142,6 +147,19 @@ def billing(lone_billing: Billing, database_url: str, redis_url: str, nats_url: 
 
 
 @pytest.fixture
+def streams(nats_url: str) -> None:
+    """NATS with every stream and consumer."""
+
+    async def make() -> None:
+        async with open_nats(nats_url, name="tests") as connection:
+            await ensure_streams(connection, manage_all=True)
+            await ensure_consumers(connection)
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        executor.submit(asyncio.run, make()).result()
+
+
+@pytest.fixture
 def books(database_url: str) -> Iterator[Books]:
     """A shop's books."""
     with ThreadPoolExecutor(max_workers=1) as executor:
@@ -152,6 +170,40 @@ def books(database_url: str) -> Iterator[Books]:
 def sandbox(database_url: str) -> Sandbox:
     """The sandbox of the test's database."""
     return Sandbox(database_url)
+
+
+def typed(environment: Mapping[str, str | None], answer: bytes, *arguments: str) -> tuple[int, str]:
+    """This will run the command with a terminal as its stdin, type the answer, and give exit code and stderr."""
+    terminal, stdin = os.openpty()
+    try:
+        os.write(terminal, answer)
+        done = subprocess.run(
+            [sys.executable, "-m", "billing_cli", *arguments],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={
+                **{name: value for name, value in os.environ.items() if name not in environment},
+                **{name: value for name, value in environment.items() if value is not None},
+            },
+        )
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    return done.returncode, done.stderr
+
+
+def on_nats(nats_url: str, act: Callable[[NatsConnection], Awaitable[Any]]) -> None:
+    """This will do something to NATS behind Billing's back."""
+
+    async def work() -> None:
+        async with open_nats(nats_url, name="tests") as connection:
+            await act(connection)
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        executor.submit(asyncio.run, work()).result()
 
 
 async def _fill(database_url: str) -> Books:

@@ -45,8 +45,8 @@ class TestHelp:
         expected = {
             "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
             "merchants show", "trials show", "purchases list", "purchases show", "purchases history",
-            "purchases reconcile", "purchases cancel", "purchases resolve", "events tail", "parked list",
-            "parked show", "parked replay", "config show",
+            "purchases reconcile", "purchases cancel", "purchases resolve", "events tail",
+            "events republish", "parked list", "parked show", "parked replay", "parked drop", "config show",
         }  # fmt: skip
 
         assert expected <= {" ".join(path) for path in COMMANDS}
@@ -123,6 +123,15 @@ class TestUsage:
             ["purchases", "resolve", AN_ID, "--reason", "why", "--accept", "--dismiss"],
             ["events", "tail", "--since", "1 hour"],
             ["parked", "replay", "x"],
+            ["parked", "drop", "x", "--reason", "why"],
+            ["parked", "drop", AN_ID],
+            ["parked", "drop", "--reason", "why"],
+            ["events", "republish"],
+            ["events", "republish", "--merchant", "m-1", "--since", "1h"],
+            ["events", "republish", "--from", "1", "--id", AN_ID],
+            ["events", "republish", "--merchant", "m-1", "--from", "0"],
+            ["events", "republish", "--since", "yesterday"],
+            ["events", "republish", "--id", "12"],
             ["up", "--port", "70000"],
         ],
         ids=" ".join,

@@ -1,15 +1,11 @@
 """What operators do with purchases: reconcile, cancel, resolve, on a real Postgres and the sandbox's books."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from tests.apps.cli.conftest import Billing, Books, Sandbox
+from tests.apps.cli.conftest import Billing, Books, Sandbox, typed
 
 
 def events(billing: Billing, purchase_id: UUID) -> list[tuple[str, str, str | None]]:
@@ -303,26 +299,3 @@ class TestRehearsal:
         assert result.stderr.startswith("NO_DRY_RUN: expire-trials has no dry run")
         assert {each["name"] for each in jobs if each["dry_run"]} == {"reconcile-purchases", "expire-purchases"}
         assert billing.json("trials", "show", books.merchant_id)["status"] == "active"
-
-
-def typed(environment: Mapping[str, str | None], answer: bytes, *arguments: str) -> tuple[int, str]:
-    """This will run the command with a terminal as its stdin, type the answer, and give exit code and stderr."""
-    terminal, stdin = os.openpty()
-    try:
-        os.write(terminal, answer)
-        done = subprocess.run(
-            [sys.executable, "-m", "billing_cli", *arguments],
-            stdin=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={
-                **{name: value for name, value in os.environ.items() if name not in environment},
-                **{name: value for name, value in environment.items() if value is not None},
-            },
-        )
-    finally:
-        os.close(terminal)
-        os.close(stdin)
-    return done.returncode, done.stderr

@@ -1,32 +1,15 @@
 """What operators and support ask, on real servers."""
 
-import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from tests.apps.cli.conftest import Billing, Books
 
-from billing_adapters.nats.connection import open_nats
-from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import load_settings
 from billing_cli.container import build_container
-
-
-@pytest.fixture
-def streams(nats_url: str) -> None:
-    """NATS with every stream and consumer."""
-
-    async def make() -> None:
-        async with open_nats(nats_url, name="tests") as connection:
-            await ensure_streams(connection, manage_all=True)
-            await ensure_consumers(connection)
-
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        executor.submit(asyncio.run, make()).result()
 
 
 class TestContainer:
@@ -184,46 +167,6 @@ class TestEvents:
         assert "  m-1  #1  evt.billing.trial.started  {" in lines[0]
 
 
-class TestParked:
-    def test_a_parked_message_is_listed_and_shown_whole(self, billing: Billing, books: Books) -> None:
-        """The list says why; the message is shown with its headers and body."""
-        listed = billing.json("parked", "list")["data"]
-        shown = billing.json("parked", "show", str(books.parked_id))
-
-        assert [each["id"] for each in listed] == [str(books.parked_id)]
-        assert (shown["reason"], shown["headers"]) == ("the body is not JSON", {"Nats-Msg-Id": "x-1"})
-        assert shown["body"].endswith(" not json")
-
-    def test_what_others_sent_does_not_steer_the_terminal(self, billing: Billing, books: Books) -> None:
-        """Control characters of a parked body are not printed as such."""
-        shown = billing("parked", "show", str(books.parked_id))
-
-        assert "not json" in shown.stdout
-        assert "\x1b" not in shown.stdout
-
-    @pytest.mark.usefixtures("streams")
-    def test_a_replay_sends_it_and_takes_it_off_the_list(self, billing: Billing, books: Books) -> None:
-        """A dry run sends nothing; a replay does, and the message then no longer waits."""
-        dry = billing.json("parked", "replay", str(books.parked_id), "--dry-run")
-        waiting = billing.json("parked", "list")["data"]
-        sent = billing.json("parked", "replay", str(books.parked_id))
-        left = billing.json("parked", "list")["data"]
-        kept = billing.json("parked", "list", "--all")["data"]
-
-        assert (dry["sent"], len(waiting)) == (False, 1)
-        assert (sent["sent"], left) == (True, [])
-        assert [each["id"] for each in kept] == [str(books.parked_id)]
-        assert kept[0]["replayed_at"] is not None
-
-    def test_an_unknown_one_is_refused(self, billing: Billing) -> None:
-        """Neither a replay nor its dry run invents a message."""
-        for arguments in (["replay"], ["replay", "--dry-run"], ["show"]):
-            result = billing("parked", arguments[0], str(uuid4()), *arguments[1:])
-
-            assert result.exit_code == 1
-            assert result.stderr.startswith("PARKED_MESSAGE_NOT_FOUND: ")
-
-
 class TestDatabase:
     def test_an_empty_database_is_brought_up_once(self, billing: Billing, empty_database_url: str) -> None:
         """`check` fails before `upgrade` and passes after; a second upgrade changes nothing."""
@@ -241,28 +184,3 @@ class TestDatabase:
         assert (first["before"], first["changed"], second["changed"]) == (None, True, False)
         assert after == {"up_to_date": True, "pending": []}
         assert current["current"] == current["head"]
-
-
-class TestDoctor:
-    @pytest.mark.usefixtures("streams")
-    def test_a_healthy_deployment_passes(self, billing: Billing) -> None:
-        """With everything there, no check fails."""
-        report = billing.json("doctor")
-
-        assert report["healthy"] is True
-        verdicts = {each["check"]: each["verdict"] for each in report["checks"]}
-        assert {
-            name: verdicts[name] for name in ("postgres", "postgres role", "schema", "redis", "nats", "streams")
-        } == (dict.fromkeys(("postgres", "postgres role", "schema", "redis", "nats", "streams"), "ok"))
-        assert verdicts["postgres durability"] == "warn"  # the test servers do not sync
-
-    def test_missing_schema_and_streams_fail_with_their_remedy(self, billing: Billing, empty_database_url: str) -> None:
-        """What is missing is named together with the command that mends it."""
-        billing.environment["BILLING_DATABASE_URL"] = empty_database_url
-
-        result = billing("doctor")
-
-        assert result.exit_code == 1
-        assert "fail  schema" in result.stdout
-        assert "billing db upgrade" in result.stdout
-        assert "fail  streams" in result.stdout

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx2
 import pytest
 from tests.apps.http.door import RETURN_URL, SECRET, signed
@@ -24,6 +25,7 @@ from billing_core.testing import a_merchant
 from billing_http.main import main
 
 DEADLINE_S = 60.0
+WAITING = "select count(*) from pg_locks where not granted"
 NOWHERE = {
     "BILLING_DATABASE_URL": "postgresql://nobody:nothing@127.0.0.1:1/none",
     "BILLING_REDIS_URL": "redis://127.0.0.1:1/0",
@@ -166,6 +168,38 @@ async def test_it_stops_in_order(tmp_path: Path) -> None:
     assert (answered.status_code, answered.json()["code"]) == (503, "SERVICE_UNAVAILABLE")
     assert code == 0
     assert [line["status"] for line in process.lines() if line["event"] == "request"] == [503]
+
+
+async def test_requests_under_way_are_finished(
+    tmp_path: Path, database: Database, database_url: str, redis_url: str
+) -> None:
+    """Told to stop while sixteen requests wait for the database, it answers every one as if nothing was, ends with 0
+    and leaves no session behind."""
+    watcher = await asyncpg.connect(database_url)
+    async with PostgresUnits(database)() as uow:
+        await uow.merchants.add([a_merchant("merchant-1")])
+        await uow.commit()
+    urls = {"BILLING_DATABASE_URL": database_url, "BILLING_REDIS_URL": redis_url, "BILLING_DATABASE_POOL_SIZE": "20"}
+    with running(tmp_path, **NOWHERE | urls) as process:
+        async with httpx2.AsyncClient(base_url=await asyncio.to_thread(process.url), timeout=60) as client:
+            await client.get("/api/billing", headers=headers("none"))  # connections are made, the rest is quick
+            async with watcher.transaction():
+                await watcher.execute("select * from merchants for update")
+                under_way = [asyncio.create_task(_trial(client, number)) for number in range(16)]
+                while not await watcher.fetchval(WAITING):  # noqa: ASYNC110 - no event tells of it
+                    await asyncio.sleep(0)
+                process.popen.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*under_way)
+        code = await asyncio.to_thread(process.exit_code)
+    left = await watcher.fetchval("select count(*) from pg_stat_activity where application_name = 'billing-http'")
+    await watcher.close()
+
+    assert sorted(answer.status_code for answer in answers) == [201, *[409] * 15]
+    assert (code, left) == (0, 0)
+
+
+async def _trial(client: httpx2.AsyncClient, number: int) -> httpx2.Response:
+    return await client.post("/api/billing/trials", headers=headers(f"trial-{number}"), json={})
 
 
 @pytest.mark.parametrize(

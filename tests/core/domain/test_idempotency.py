@@ -50,6 +50,13 @@ class TestKeyRecord:
         assert released.admit("f", NOW) is None
         assert released.purchase_id == PURCHASE_ID
 
+    def test_a_key_whose_purchase_failed_for_good_begins_another_one(self) -> None:
+        """Free at once, and with nothing to resume."""
+        given_up = RECORD.locked(NOW, PURCHASE_ID).given_up()
+
+        assert given_up.admit("f", NOW) is None
+        assert given_up.purchase_id is None
+
 
 class TestFingerprint:
     def test_is_the_same_however_the_request_was_spelled(self) -> None:

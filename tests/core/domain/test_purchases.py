@@ -229,7 +229,17 @@ class TestCancel:
         (fact,) = facts(decision)
         assert isinstance(fact, PurchaseCancelled)
         assert (fact.reason, decision.purchase.status) == ("asked by phone", PurchaseStatus.CANCELLED)
-        assert (decision.purchase.ended_at, decision.purchase.check_at) == (NOW, None)
+        assert decision.purchase.ended_at == NOW
+
+    def test_its_platform_is_asked_on_and_an_end_the_platform_told_needs_no_more_asking(self) -> None:
+        """A page that is called off here may still be paid there (Shopify's cannot be ended); one that is over there
+        cannot."""
+        purchase = a_purchase()
+
+        called_off = purchase.cancel(NOW, BY).purchase
+        told = settled(purchase, status=PaymentStatus.CANCELLED).purchase
+
+        assert (called_off.check_at, told.check_at) == (purchase.check_at, None)
 
     @pytest.mark.parametrize("status", sorted(PAID | UNPAID_ENDS))
     def test_what_is_over_stays_as_it_is(self, status: PurchaseStatus) -> None:
@@ -288,11 +298,12 @@ class TestPurchase:
             {"credits_reversed": -1},
             {"credits_reversed": 1001},
             {"check_at": None},
-            {"status": PurchaseStatus.EXPIRED, "check_at": NOW},
+            {"status": PurchaseStatus.COMPLETED, "check_at": NOW},
         ],
     )
     def test_cannot_be_built_against_its_own_rules(self, wrong: dict[str, Any]) -> None:
-        """Paid ones have been completed, open ones are looked after, and no more is taken back than was bought."""
+        """Paid ones have been completed and are looked after no more, open ones are, and no more is taken back than
+        was bought."""
         with pytest.raises(ValueError, match=r"purchase|credits_reversed"):
             a_purchase(**wrong)
 

@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.domain.settling import a_paid_purchase, facts, settled
+from tests.core.domain.settling import BY, NOW, a_paid_purchase, facts, settled
 
 from billing_core.domain.events import CreditsPurchased, CreditsRestored, CreditsReversed
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import DisputeStatus, PurchaseDecision, PurchaseStatus
-from billing_core.testing import a_purchase, an_offer
+from billing_core.testing import a_purchase, a_report, an_offer
 
 
 class TestRefunds:
@@ -86,6 +86,45 @@ class TestRefunds:
         assert [type(fact) for fact in facts(decision)] == [CreditsPurchased, CreditsReversed]
         assert [change.number for change in decision.changes] == [3, 4]
         assert decision.purchase.status is PurchaseStatus.REFUNDED
+
+
+class TestAcceptedAmounts:
+    """Refunds of a payment an operator accepted are counted against what was paid (contract 5, rule 5)."""
+
+    @pytest.mark.parametrize(
+        ("paid", "refunded", "status", "credits_back"),
+        [
+            (5000, 2500, PurchaseStatus.PARTIALLY_REFUNDED, 500),
+            (5000, 5000, PurchaseStatus.REFUNDED, 1000),
+            (5000, 6999, PurchaseStatus.REFUNDED, 1000),
+            (13998, 6999, PurchaseStatus.PARTIALLY_REFUNDED, 500),
+            (13998, 13998, PurchaseStatus.REFUNDED, 1000),
+            (0, 5, PurchaseStatus.COMPLETED, 0),
+        ],
+    )
+    def test_credits_follow_what_was_given_back_of_what_was_paid(
+        self, paid: int, refunded: int, status: PurchaseStatus, credits_back: int
+    ) -> None:
+        """Underpaid and given back whole leaves no credits, overpaid and half given back leaves half."""
+        price = Money(amount_minor=paid, currency="USD")
+        flagged = settled(a_purchase(), price=price).purchase
+        accepted = flagged.accept(a_report(flagged, price=price), NOW, BY).purchase
+
+        purchase = settled(accepted, seconds=9, price=price, refunded_minor=refunded).purchase
+
+        assert accepted.paid_minor == paid
+        assert (purchase.status, purchase.credits_reversed) == (status, credits_back)
+        assert purchase.refunded_minor == min(refunded, paid)
+
+    @pytest.mark.parametrize("price", [None, an_offer().price])
+    def test_the_offer_counts_where_no_other_amount_is_told(self, price: Money | None) -> None:
+        """A payment of another account, or one the platform tells no amount of."""
+        flagged = settled(a_purchase(), platform_account_id="another").purchase
+
+        accepted = flagged.accept(a_report(flagged, price=price), NOW, BY).purchase
+
+        assert accepted.paid_minor is None
+        assert settled(accepted, seconds=9, refunded_minor=3500).purchase.credits_reversed == 501
 
 
 class TestDisputes:

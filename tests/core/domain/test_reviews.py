@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from tests.core.domain.settling import BY, NOW, UNPAID_REPORTS, a_paid_purchase, facts, settled
 
-from billing_core.domain.events import CreditsPurchased, CreditsReversed, PurchaseCancelled, PurchaseNeedsReview
+from billing_core.domain.events import CreditsPurchased, CreditsReversed, PurchaseNeedsReview
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PAID, UNPAID_ENDS, PaymentStatus, PurchaseDecision, PurchaseStatus
+from billing_core.domain.purchases import REMEMBERED_FINDINGS, PaymentStatus, PurchaseDecision, PurchaseStatus
 from billing_core.errors import ResolutionRefused
 from billing_core.testing import a_purchase, a_report, an_offer, an_origin
 
@@ -21,7 +21,7 @@ class TestMismatch:
             ({"price": None}, "no amount"),
             ({"platform_account_id": "another"}, "another account"),
             ({"platform_account_id": None}, "another account"),
-            ({"platform_reference": "another"}, "another payment"),
+            ({"platform_reference": "another"}, "not the one this purchase was given"),
         ],
     )
     @pytest.mark.parametrize("status", [PurchaseStatus.PENDING, PurchaseStatus.EXPIRED])
@@ -39,6 +39,20 @@ class TestMismatch:
         assert isinstance(fact, PurchaseNeedsReview)
         assert fact.reason is not None
         assert told in fact.reason
+        reference = wrong.get("platform_reference", purchase.platform_reference)
+        assert fact.reason.startswith(f"payment {reference}: ")
+        assert (decision.purchase.review_reason, decision.purchase.review_reference) == (fact.reason, reference)
+
+    def test_of_all_that_is_wrong_the_other_payment_is_told_first_and_the_amount_last(self) -> None:
+        """That it is another payment explains the rest."""
+        wrong: dict[str, Any] = {"price": None, "platform_account_id": "another"}
+
+        reasons = [
+            settled(a_purchase(), **reported).purchase.review_reason
+            for reported in (wrong, wrong | {"platform_reference": "another"})
+        ]
+
+        assert ["made by another account" in str(reasons[0]), "not the one" in str(reasons[1])] == [True, True]
 
     def test_the_same_mismatch_is_told_once(self) -> None:
         """A reconciler that finds it every hour does not ring every hour."""
@@ -58,7 +72,25 @@ class TestMismatch:
 
         paid = settled(flagged, seconds=60).purchase
 
+        assert (paid.is_paid, paid.needs_review, paid.review_reference) == (True, False, None)
+
+    def test_the_right_payment_answers_a_question_about_no_payment(self) -> None:
+        """That its platform refused to say is of no interest once it has said "paid"."""
+        paid = settled(a_purchase().flag("its platform refuses to say", NOW, BY).purchase).purchase
+
         assert (paid.is_paid, paid.needs_review) == (True, False)
+
+    @pytest.mark.parametrize("other_first", [True, False])
+    def test_of_two_payments_a_person_hears_in_whichever_order_they_are_reported(self, other_first: bool) -> None:
+        """The right one completes the purchase; the other one is somebody's money and stays in question."""
+        purchase = a_purchase()
+        reports: list[dict[str, Any]] = [{}, {"platform_reference": "another"}]
+
+        for report in reversed(reports) if other_first else reports:
+            purchase = settled(purchase, **report).purchase
+
+        assert (purchase.is_paid, purchase.review_reference) == (True, "another")
+        assert purchase.platform_reference != "another"
 
     def test_only_the_matching_reference_moves_the_purchase(self) -> None:
         """An old attempt that expires or fails says nothing of this one (market.md 6)."""
@@ -86,7 +118,7 @@ class TestFlag:
 
         (change,) = flagged.changes
         assert flagged.purchase.review_reason == change.reason == "odd"
-        assert flagged.purchase.status is PurchaseStatus.PENDING
+        assert (flagged.purchase.status, flagged.purchase.review_reference) == (PurchaseStatus.PENDING, None)
         assert flagged.purchase.flag("odd", NOW, BY) == PurchaseDecision(flagged.purchase)
         assert flagged.purchase.flag("odder", NOW, BY).changes != ()
 
@@ -105,6 +137,15 @@ class TestAccept:
         assert isinstance(fact, CreditsPurchased)
         assert (fact.credits, fact.bonus_credits, fact.late) == (1000, 7, late)
         assert (decision.purchase.status, decision.purchase.needs_review) == (PurchaseStatus.COMPLETED, False)
+        assert decision.purchase.review_reference is None
+
+    def test_takes_another_payment_for_the_one_the_purchase_was_given(self) -> None:
+        """Paid at a page nobody was handed: from then on that is the purchase's payment."""
+        flagged = settled(a_purchase(), platform_reference="another").purchase
+
+        accepted = flagged.accept(a_report(flagged, platform_reference="another"), NOW, BY).purchase
+
+        assert (accepted.status, accepted.platform_reference) == (PurchaseStatus.COMPLETED, "another")
 
     def test_takes_back_at_once_what_was_refunded_before_anybody_looked(self) -> None:
         """The credits are granted and reversed in one step, in this order."""
@@ -147,26 +188,17 @@ class TestAccept:
 
 
 class TestDismiss:
-    def test_closes_the_review_and_calls_an_open_purchase_off(self) -> None:
-        """No credits, and nobody pays it in the belief that it still counts."""
-        flagged = settled(a_purchase(), price=None).purchase
+    @pytest.mark.parametrize("status", sorted(PurchaseStatus))
+    def test_closes_the_review_and_leaves_the_purchase_as_it_is(self, status: PurchaseStatus) -> None:
+        """Only the question is closed, with the operator's reason; whoever asked calls an open one off."""
+        flagged = a_purchase(status=status).flag("odd", NOW, BY, about="another").purchase
 
         decision = flagged.dismiss(NOW, an_origin(reason="paid back by hand"))
 
-        assert [change.what for change in decision.changes] == ["dismissed", "cancelled"]
-        assert [type(fact) for fact in facts(decision)] == [PurchaseCancelled]
-        assert {change.reason for change in decision.changes} == {"paid back by hand"}
-        assert (decision.purchase.status, decision.purchase.needs_review) == (PurchaseStatus.CANCELLED, False)
-
-    @pytest.mark.parametrize("status", sorted(PAID | UNPAID_ENDS))
-    def test_leaves_a_purchase_that_is_over_as_it_is(self, status: PurchaseStatus) -> None:
-        """Only the question is closed."""
-        flagged = a_purchase(status=status).flag("odd", NOW, BY).purchase
-
-        decision = flagged.dismiss(NOW, BY)
-
-        assert (decision.purchase.status, decision.purchase.review_dismissed) == (status, "odd")
-        assert facts(decision) == []
+        (change,) = decision.changes
+        assert (change.what, change.reason, change.fact) == ("dismissed", "paid back by hand", None)
+        assert (decision.purchase.status, decision.purchase.dismissed) == (status, ("odd",))
+        assert (decision.purchase.review_reason, decision.purchase.review_reference) == (None, None)
 
     def test_the_same_finding_asks_nobody_again_and_another_one_does(self) -> None:
         """What was answered stays answered; what is new is asked."""
@@ -175,9 +207,40 @@ class TestDismiss:
         assert settled(dismissed, seconds=60, price=None) == PurchaseDecision(dismissed)
         assert settled(dismissed, seconds=60, platform_account_id="another").purchase.needs_review
 
+    def test_of_two_dismissed_findings_neither_rings_again(self) -> None:
+        """The second answer does not undo the first."""
+        purchase = a_purchase()
+        findings: list[dict[str, Any]] = [{"price": None}, {"platform_account_id": "another"}]
+        for wrong in findings:
+            purchase = settled(purchase, **wrong).purchase.dismiss(NOW, BY).purchase
+
+        for second, wrong in enumerate(findings, start=1):
+            assert settled(purchase, seconds=second, **wrong) == PurchaseDecision(purchase)
+
+    def test_the_same_finding_about_another_payment_is_another_one(self) -> None:
+        """A cent that was given back says nothing of the next cent."""
+        cent = Money(amount_minor=1, currency="USD")
+        made_without_us = a_purchase(status=PurchaseStatus.CREATED)
+        dismissed = settled(made_without_us, platform_reference="one", price=cent).purchase.dismiss(NOW, BY).purchase
+
+        assert settled(dismissed, seconds=60, platform_reference="one", price=cent) == PurchaseDecision(dismissed)
+        assert settled(dismissed, seconds=60, platform_reference="other", price=cent).purchase.needs_review
+
+    def test_the_last_few_findings_are_remembered(self) -> None:
+        """In the order they were dismissed; the oldest is forgotten and would ring again."""
+        purchase = a_purchase()
+        findings = [f"finding {number}" for number in range(REMEMBERED_FINDINGS + 1)]
+
+        for finding in findings:
+            purchase = purchase.flag(finding, NOW, BY).purchase.dismiss(NOW, BY).purchase
+
+        assert purchase.dismissed == tuple(findings[1:])
+        assert purchase.flag(findings[0], NOW, BY).purchase.needs_review
+        assert purchase.flag(findings[1], NOW, BY) == PurchaseDecision(purchase)
+
     def test_the_right_payment_after_a_dismissal_still_counts(self) -> None:
         """Verified payment overrides every unpaid end, a person's included; it is late."""
-        dismissed = settled(a_purchase(), price=None).purchase.dismiss(NOW, BY).purchase
+        dismissed = settled(a_purchase(), price=None).purchase.dismiss(NOW, BY).purchase.cancel(NOW, BY).purchase
 
         decision = settled(dismissed, seconds=60)
 

@@ -1,15 +1,18 @@
 """Refunds the platform's look-up does not tell of are read where they are told, and followed like any other."""
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored, told
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformUnavailable
-from billing_core.ports.platforms import Refund
+from billing_core.domain.purchases import PaymentReport, PurchaseStatus
+from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformUnavailable
+from billing_core.ports.platforms import PlatformAccount, Refund
 from billing_core.testing import FixedClock, InMemoryBilling, ScriptedPlatform
 from billing_core.use_cases.follow_refunds import BATCH, FIRST_LOOK_BACK, OVERLAP, FollowRefunds
 from billing_core.views import PurchaseView
@@ -31,6 +34,27 @@ class _Ledger:
         return self._refunds
 
 
+class _Nonsense(ScriptedPlatform):
+    """Answers about one reference what nobody can make sense of."""
+
+    nonsense = ""
+
+    async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will answer as told."""
+        report = await super().look_up(platform_reference, account, now)
+        if report is None or platform_reference != self.nonsense:
+            return report
+        return replace(report, observed_at=cast("datetime", "nonsense"))
+
+
+class _Tripping(ScriptedPlatform):
+    """An adapter that did not foresee what its platform answers."""
+
+    async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will trip."""
+        raise KeyError("status")
+
+
 @pytest.fixture
 def silent(clock: FixedClock) -> InMemoryBilling:
     """Billing on a platform whose look-up tells neither refunds nor disputes."""
@@ -39,6 +63,16 @@ def silent(clock: FixedClock) -> InMemoryBilling:
 
 def _dollars(cents: int) -> Money:
     return Money(amount_minor=cents, currency="USD")
+
+
+def _refund_of(billing: InMemoryBilling, purchase: PurchaseView, cents: int) -> Refund:
+    account = stored(billing, purchase).platform_account_id
+    return Refund(platform_reference=reference_of(purchase), platform_account_id=account, refunded=_dollars(cents))
+
+
+def _platform(billing: InMemoryBilling) -> _Nonsense:
+    assert isinstance(billing.platform, _Nonsense)
+    return billing.platform
 
 
 async def _a_paid_one(billing: InMemoryBilling) -> PurchaseView:
@@ -120,19 +154,9 @@ class TestFollowRefunds:
         """The account has other apps' charges too, and one of ours told for another account is not believed."""
         purchase = await _a_paid_one(silent)
         account = stored(silent, purchase).platform_account_id
-        job = _following(
-            silent,
-            Refund(
-                platform_reference="another-app's",
-                platform_account_id=account,
-                refunded=_usd(5),
-            ),
-            Refund(
-                platform_reference=reference_of(purchase),
-                platform_account_id="another-shop",
-                refunded=_usd(6999),
-            ),
-        )
+        another_apps = Refund(platform_reference="another-app's", platform_account_id=account, refunded=_dollars(5))
+        another_shops = replace(_refund_of(silent, purchase, 6999), platform_account_id="another-shop")
+        job = _following(silent, another_apps, another_shops)
         asked = len(silent.platform.calls_of("look_up"))
 
         report = await job()
@@ -146,11 +170,7 @@ class TestFollowRefunds:
     ) -> None:
         """Cents of one currency are no cents of another: 6999 yen are not the whole price in dollars."""
         purchase = await _a_paid_one(silent)
-        refund = Refund(
-            platform_reference=reference_of(purchase),
-            platform_account_id=stored(silent, purchase).platform_account_id,
-            refunded=Money(amount_minor=6999, currency="JPY"),
-        )
+        refund = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
 
         await _following(silent, refund)()
         await _following(silent, refund)()
@@ -162,22 +182,24 @@ class TestFollowRefunds:
         )
         assert told(silent) == ["credits.purchased", "purchase.needs_review"]
 
+    async def test_that_is_told_too_where_the_same_reading_completes_the_purchase(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """Completing answers questions about the payment, not the one that was raised in the same moment."""
+        purchase = await a_bought_one(silent)
+        silent.platform.pay(reference_of(purchase))
+        yen = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
+
+        await _following(silent, yen)()
+
+        assert (stored(silent, purchase).is_paid, stored(silent, purchase).needs_review) == (True, True)
+        assert told(silent) == ["credits.purchased", "purchase.needs_review"]
+
     async def test_more_than_one_batch_is_followed_to_the_end(self, silent: InMemoryBilling) -> None:
         """The last refund of a long list counts like the first."""
         purchase = await _a_paid_one(silent)
-        strangers = [
-            Refund(
-                platform_reference=f"charge-{number}",
-                platform_account_id="x",
-                refunded=_usd(1),
-            )
-            for number in range(BATCH)
-        ]
-        ours = Refund(
-            platform_reference=reference_of(purchase),
-            platform_account_id=stored(silent, purchase).platform_account_id,
-            refunded=_usd(6999),
-        )
+        ours = _refund_of(silent, purchase, 6999)
+        strangers = [replace(ours, platform_reference=f"charge-{number}") for number in range(BATCH)]
 
         report = await _following(silent, *strangers, ours)()
 
@@ -186,31 +208,135 @@ class TestFollowRefunds:
 
 
 class TestTrouble:
-    async def test_one_payment_that_cannot_be_asked_about_is_read_again_and_the_others_are_followed(
-        self, silent: InMemoryBilling
+    @pytest.mark.parametrize("trouble", [AWAY, PlatformAuthError("sandbox", "uninstalled")], ids=["away", "refused"])
+    async def test_the_refund_of_a_paid_purchase_counts_though_its_platform_cannot_be_asked(
+        self, silent: InMemoryBilling, trouble: PlatformError
     ) -> None:
-        """What one look-up's trouble left undone the next run does."""
+        """A shop that uninstalled the app answers never again: nobody gives back what was not paid."""
         purchases = [await _a_paid_one(silent) for _ in range(2)]
         for purchase in purchases:
-            silent.platform.refund(reference_of(purchase), 6999)
-        silent.platform.fail("look_up", AWAY)
+            silent.platform.refund(reference_of(purchase), 3500)
+        silent.platform.fail("look_up", trouble)
 
         first = await silent.follow_refunds()
         silent.clock.advance(HOUR)
         second = await silent.follow_refunds()
 
-        assert (first.done, first.figures["platform_errors"]) == (1, 1)
-        assert (second.done, second.figures["platform_errors"]) == (1, 0)
-        assert {stored(silent, purchase).status for purchase in purchases} == {PurchaseStatus.REFUNDED}
+        assert (first.done, first.figures["platform_errors"]) == (2, 1)
+        assert (second.done, second.figures["platform_errors"]) == (0, 0)
+        assert {stored(silent, purchase).credits_reversed for purchase in purchases} == {501}
+
+    async def test_one_in_another_currency_takes_nothing_back_there_either(self, silent: InMemoryBilling) -> None:
+        """Nobody says what was paid, so the offer's currency counts: 6999 yen are for a person."""
+        purchase = await _a_paid_one(silent)
+        silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
+        yen = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
+
+        await _following(silent, yen)()
+
+        assert (stored(silent, purchase).credits_reversed, stored(silent, purchase).needs_review) == (0, True)
+
+    async def test_that_passes_rings_nobody_for_a_purchase_not_known_to_be_paid(self, silent: InMemoryBilling) -> None:
+        """Its platform tells the price as soon as it can be asked again, and the next run reads the refund again."""
+        purchase = await a_bought_one(silent)
+        silent.platform.pay(reference_of(purchase))
+        silent.platform.refund(reference_of(purchase), 3500)
+        silent.platform.fail("look_up", AWAY)
+
+        await silent.follow_refunds()
+        at_first = told(silent)
+        await silent.follow_refunds()
+
+        assert (at_first, told(silent)) == ([], ["credits.purchased", "credits.reversed"])
+
+    async def test_an_adapter_that_trips_is_told_and_the_refund_counts_all_the_same(
+        self, silent: InMemoryBilling, clock: FixedClock
+    ) -> None:
+        """Whoever must mend it hears of it, once the refund of a paid purchase is followed."""
+        tripping = InMemoryBilling(clock=clock, platforms=[_Tripping(tells_refunds=False)], storage=silent.storage)
+        purchase = await _a_paid_one(silent)
+
+        report = await _following(tripping, _refund_of(silent, purchase, 6999))()
+
+        assert [(type(fault), type(fault.__cause__)) for fault in report.faults] == [(PlatformFault, KeyError)]
+        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+
+    async def test_a_purchase_that_vanished_from_storage_is_told_of(self, silent: InMemoryBilling) -> None:
+        """Nothing removes one; storage that lost it is not papered over."""
+        purchase = await _a_paid_one(silent)
+        silent.platform.fail("look_up", AWAY, after_effect=True)
+        held = silent.platform.hold("look_up")
+        following = asyncio.create_task(_following(silent, _refund_of(silent, purchase, 1))())
+        await asyncio.wait_for(held.asked.wait(), 20)
+        silent.storage.tables.purchases.clear()
+
+        silent.platform.release(held)
+
+        with pytest.raises(AssertionError, match="never removed"):
+            await following
+
+    async def test_one_refused_for_longer_than_the_overlap_is_not_lost(self, silent: InMemoryBilling) -> None:
+        """The source tells it once; there is no later run that would read it again."""
+        purchase = await _a_paid_one(silent)
+        refund = _refund_of(silent, purchase, 6999)
+        silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
+
+        await _following(silent, refund)()
+        silent.clock.advance(2 * OVERLAP)
+        await _following(silent)()
+
+        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+
+    async def test_the_refund_of_an_open_purchase_that_cannot_be_asked_about_is_shown_to_a_person(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """It was paid, but nobody says how much: no credits are granted, and the money is not forgotten."""
+        purchase = await a_bought_one(silent)
+        silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
+
+        await _following(silent, _refund_of(silent, purchase, 6999))()
+
+        assert (stored(silent, purchase).status, stored(silent, purchase).review_reference) == (
+            PurchaseStatus.PENDING,
+            reference_of(purchase),
+        )
+        assert told(silent) == ["purchase.needs_review"]
+
+    async def test_one_that_cannot_be_settled_stands_in_nobodys_way_and_is_told(self, clock: FixedClock) -> None:
+        """One bad answer among many: the other refunds are followed, and the fault reaches the report."""
+        billing = InMemoryBilling(clock=clock, platforms=[_Nonsense(tells_refunds=False)])
+        bad, good = await _a_paid_one(billing), await _a_paid_one(billing)
+        for purchase in (bad, good):
+            billing.platform.refund(reference_of(purchase), 6999)
+        _platform(billing).nonsense = reference_of(bad)
+
+        report = await billing.follow_refunds()
+
+        assert (report.done, len(report.faults)) == (1, 1)
+        assert (stored(billing, bad).credits_reversed, stored(billing, good).credits_reversed) == (0, 1000)
+
+    async def test_an_older_reading_of_the_source_never_undoes_a_newer_one(self, silent: InMemoryBilling) -> None:
+        """One process reads slowly; before it settles, more is given back and another process follows that."""
+        purchase = await _a_paid_one(silent)
+        silent.platform.refund(reference_of(purchase), 3500)
+        held = silent.platform.hold("refunds")
+        slow = asyncio.create_task(silent.follow_refunds())
+        await asyncio.wait_for(held.asked.wait(), 20)
+        silent.clock.advance(HOUR)
+        silent.platform.refund(reference_of(purchase), 3499)
+        await silent.follow_refunds()
+        silent.clock.advance(HOUR)
+
+        silent.platform.release(held)
+        await slow
+
+        assert stored(silent, purchase).credits_reversed == 1000
+        assert told(silent) == ["credits.purchased", "credits.reversed"]
 
     async def test_a_payment_the_platform_denies_is_left_as_it_is(self, silent: InMemoryBilling) -> None:
         """The source alone proves nothing; the figure tells an operator."""
         purchase = await _a_paid_one(silent)
-        refund = Refund(
-            platform_reference=reference_of(purchase),
-            platform_account_id=stored(silent, purchase).platform_account_id,
-            refunded=_usd(6999),
-        )
+        refund = _refund_of(silent, purchase, 6999)
         silent.platform.forget(reference_of(purchase))
 
         report = await _following(silent, refund)()
@@ -269,7 +395,3 @@ class TestSince:
         report = await billing.follow_refunds()
 
         assert (report.done, dict(report.figures), billing.platform.calls) == (0, {}, [])
-
-
-def _usd(cents: int) -> Money:
-    return Money(amount_minor=cents, currency="USD")

@@ -7,7 +7,15 @@ from typing import cast
 from uuid import UUID
 
 import pytest
-from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, a_never_answered_one, reference_of, stored, told
+from tests.core.use_cases.stored_purchases import (
+    AWAY,
+    a_bought_one,
+    a_never_answered_one,
+    an_orphan_of,
+    reference_of,
+    stored,
+    told,
+)
 
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import PlatformThrottled
@@ -27,15 +35,6 @@ def _notice(**payload: str) -> InboundMessage:
 
 def _payment_id(purchase: PurchaseView) -> str:
     return reference_of(purchase).replace("pay-", "money-")
-
-
-def _orphan(billing: InMemoryBilling, purchase: PurchaseView) -> str:
-    """Another checkout of the same purchase, whose making was never answered."""
-    platform, reference = billing.platform, f"{reference_of(purchase)}-orphan"
-    payment = platform.payments[reference_of(purchase)]
-    checkout = replace(payment.checkout, platform_reference=reference)
-    platform.payments[reference] = replace(payment, checkout=checkout)
-    return reference
 
 
 class _Losing:
@@ -201,7 +200,7 @@ class TestPurchaseReferences:
     async def test_the_end_of_an_orphan_checkout_is_no_change(self, billing: InMemoryBilling, ends: str) -> None:
         """A checkout nobody was handed ends, and the one the merchant has can still be paid (market.md 6)."""
         purchase = await a_bought_one(billing)
-        orphan = _orphan(billing, purchase)
+        orphan = an_orphan_of(billing, purchase)
         (billing.platform.expire if ends == "expire" else billing.platform.decline)(orphan)
         our_reference = stored(billing, purchase).short_reference
 
@@ -215,14 +214,15 @@ class TestPurchaseReferences:
     async def test_a_paid_orphan_checkout_is_shown_to_a_person(self, billing: InMemoryBilling) -> None:
         """Money came by a page nobody was handed: neither granted unseen nor dropped."""
         purchase = await a_bought_one(billing)
-        orphan = _orphan(billing, purchase)
+        orphan = an_orphan_of(billing, purchase)
         billing.platform.pay(orphan)
 
         await billing.handle_webhooks([_notice(reference=orphan, purchase=stored(billing, purchase).short_reference)])
 
         assert stored(billing, purchase).review_reason == (
-            f"the platform reports another payment, {orphan}, than this purchase was given"
+            f"payment {orphan}: it is not the one this purchase was given, {reference_of(purchase)}"
         )
+        assert stored(billing, purchase).review_reference == orphan
         assert told(billing) == ["purchase.needs_review"]
 
 

@@ -12,6 +12,7 @@ from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
+from billing_adapters.postgres.published import PostgresPublishedEvents
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
@@ -21,6 +22,7 @@ from billing_adapters.settings import Settings, load_settings
 from billing_cli.quiet import quiet_logs
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.check_purchases import CheckPurchases
+from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.replay_parked import ReplayParked
 from billing_core.use_cases.schedule import scheduled_jobs
@@ -42,6 +44,7 @@ class CliContainer(containers.DeclarativeContainer):
     records = providers.Singleton(PostgresRecords, database)
     support = providers.Singleton(PostgresSupport, database)
     outbox = providers.Singleton(PostgresOutbox, database)
+    published = providers.Singleton(PostgresPublishedEvents, database)
     housekeeping = providers.Singleton(PostgresHousekeeping, database)
     leadership = providers.Singleton(PostgresLeadership, database)
     job_runs = providers.Singleton(PostgresJobRuns, database)
@@ -70,6 +73,7 @@ class CliContainer(containers.DeclarativeContainer):
         OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
     )
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
+    drop_parked = providers.Singleton(DropParked, units=units, clock=clock)
 
 
 def build_container(**handed_in: Any) -> CliContainer:

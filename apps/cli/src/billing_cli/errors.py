@@ -56,3 +56,9 @@ class UnknownPurchases(BillingError):
     def __init__(self, purchase_ids: Sequence[UUID]) -> None:
         named = ", ".join(str(each) for each in purchase_ids)
         super().__init__(f"There is no purchase {named}; see `billing purchases list`.")
+
+
+class NothingToPublish(BillingError):
+    """No event asked for can be published again."""
+
+    code = "NOTHING_TO_PUBLISH"

@@ -40,6 +40,11 @@ def read_moment(text: str) -> datetime:
     return moment.astimezone(UTC)
 
 
+def read_instant(text: str) -> datetime:
+    """This will read a moment, or how long ago one was. Raises `typer.BadParameter`."""
+    return datetime.now(UTC) - read_duration(text) if _DURATION.fullmatch(text) else read_moment(text)
+
+
 def read_reason(text: str) -> str:
     """This will read why something is done, on one line. Raises `typer.BadParameter`."""
     return _read_line(text, _LONGEST_REASON, "--reason")

@@ -35,6 +35,7 @@ def document(purchase: Purchase) -> dict[str, Any]:
         "return_url": purchase.return_url,
         "review_reason": purchase.review_reason,
         "review_reference": purchase.review_reference,
+        "further_findings": [finding.reason for finding in purchase.further_findings],
         "dismissed": list(purchase.dismissed),
         "paid_minor": purchase.paid_minor,
         "refunded_minor": purchase.refunded_minor,

@@ -46,6 +46,11 @@ def say(sentence: str) -> None:
     sys.stderr.flush()
 
 
+def plain(text: str) -> str:
+    """The text with nothing in it that steers a terminal or breaks a row: other services' words are printed too."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def moment(at: datetime | None) -> str:
     """A moment as people read it, to the second, in UTC; `-` for none."""
     return "-" if at is None else f"{at:%Y-%m-%d %H:%M:%S}Z"
@@ -77,5 +82,4 @@ def _text(cell: object) -> str:
         return "yes" if cell else "no"
     if isinstance(cell, datetime):
         return moment(cell)
-    # What other services sent us is printed too: control characters must not steer the terminal or break a row.
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(cell))
+    return plain(str(cell))

@@ -110,7 +110,9 @@ class WorkerContainer(containers.DeclarativeContainer):
         metrics=metrics,
     )
     relaying = providers.Singleton(Relaying, relay=relay, bell=bell, metrics=metrics)
-    scheduling = providers.Singleton(Scheduling, run_due_jobs=run_due_jobs, support=support, metrics=metrics)
+    scheduling = providers.Singleton(
+        Scheduling, run_due_jobs=run_due_jobs, support=support, nats=resources.provided.nats, metrics=metrics
+    )
 
 
 def build_container(**handed_in: Any) -> WorkerContainer:

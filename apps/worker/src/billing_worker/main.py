@@ -7,28 +7,21 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
 
 import uvloop
 
 from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
-from billing_adapters.nats.streams import ensure_consumers, ensure_streams, keep_streams
+from billing_adapters.nats.keeping import keep_streams
+from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_adapters.preflight import refuse_superuser
-from billing_adapters.resources import Resources, open_resources
+from billing_adapters.resources import open_resources
 from billing_adapters.settings import Settings, load_settings
 from billing_core.errors import BillingError, PublishingUnavailable
-from billing_worker.container import WorkerContainer, build_container
+from billing_worker.container import build_container
+from billing_worker.running import run_loops
 
 TOPOLOGY_RETRY_S = 1.0
-
-
-class Loop(Protocol):
-    """What the worker does all the time."""
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """This will go on until `stop` is set."""
-        ...
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -53,32 +46,29 @@ async def run(settings: Settings) -> None:
     async with open_resources(settings, app="worker") as resources:
         container = build_container(resources=resources, price_book=price_book)
         container.metrics().serve(settings.worker_metrics_port, settings.host)
-        await _run_loops(container, resources, settings, stop)
-        get_logger("worker").info("worker.stopped")
+        topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
+        loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())
+        if await run_loops(loops, stop):
+            get_logger("worker").info("worker.stopped")
 
 
-async def _run_loops(container: WorkerContainer, resources: Resources, settings: Settings, stop: asyncio.Event) -> None:
-    loops = (container.merchants(), container.purchases(), container.relaying(), container.scheduling())
-    async with asyncio.TaskGroup() as tasks:  # a loop that falls over takes the process down, to be started again
-        tasks.create_task(_keep_topology(resources.nats, settings, stop))
-        for loop in loops:
-            tasks.create_task(_run_loop(loop, stop))
+class _Topology:
+    """The loop that looks after streams and consumers."""
+
+    def __init__(self, nats: NatsConnection, *, manage_all: bool) -> None:
+        self._nats, self._manage_all = nats, manage_all
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await _keep_topology(self._nats, stop, manage_all=self._manage_all)
 
 
-async def _run_loop(loop: Loop, stop: asyncio.Event) -> None:
-    try:
-        await loop.run(stop)
-    finally:
-        stop.set()  # a worker with one loop less is none: the others end too, even those that miss a cancellation
-
-
-async def _keep_topology(nats: NatsConnection, settings: Settings, stop: asyncio.Event) -> None:
+async def _keep_topology(nats: NatsConnection, stop: asyncio.Event, *, manage_all: bool) -> None:
     """Streams and consumers are made as soon as NATS is there, and looked after from then on."""
     log = get_logger("worker")
     ready = False
     while not ready and not stop.is_set():
         try:
-            await ensure_streams(nats, manage_all=settings.nats_manage_streams)
+            await ensure_streams(nats, manage_all=manage_all)
             await ensure_consumers(nats)
             ready = True
         except PublishingUnavailable as away:
@@ -89,4 +79,4 @@ async def _keep_topology(nats: NatsConnection, settings: Settings, stop: asyncio
         log.info("worker.ready")
         if ready_file := os.environ.get("BILLING_READY_FILE"):
             await asyncio.to_thread(Path(ready_file).write_text, "ready\n")
-    await keep_streams(nats, manage_all=settings.nats_manage_streams, stop=stop)
+    await keep_streams(nats, manage_all=manage_all, stop=stop)

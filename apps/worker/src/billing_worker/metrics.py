@@ -31,6 +31,12 @@ class WorkerMetrics:
         self.outbox_oldest_seconds = Gauge(
             "billing_outbox_oldest_seconds", "Age of the oldest event that waits.", registry=self.registry
         )
+        self.parked_waiting = Gauge(
+            "billing_parked_waiting", "Messages that wait for a person.", registry=self.registry
+        )
+        self.given_up = Gauge(
+            "billing_messages_given_up", "Messages NATS stopped delivering to us.", registry=self.registry
+        )
 
     def serve(self, port: int, host: str) -> None:
         """This will answer Prometheus on a port of its own; 0 is off."""

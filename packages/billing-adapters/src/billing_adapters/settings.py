@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections each process keeps at most")
     redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey")
     nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream")
+    nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
 
     platforms: _Csv = Field(("sandbox",), description="Comma list of shopify, stripe, sandbox")

@@ -228,6 +228,12 @@ class ParkedMessageNotFound(BillingError):
     code = "PARKED_MESSAGE_NOT_FOUND"
 
 
+class ParkedMessageNotWaiting(BillingError):
+    """The parked message was sent again or given up before."""
+
+    code = "PARKED_MESSAGE_NOT_WAITING"
+
+
 class InvalidCatalog(BillingError):
     """The catalogue file breaks a rule; the message names the entry and the remedy."""
 

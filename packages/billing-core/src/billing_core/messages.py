@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
 
@@ -54,7 +55,7 @@ def encode_event(change: Change, sequence: int) -> bytes:
     """The message that announces a change, as it is stored in the outbox and published, byte for byte."""
     if change.fact is None:
         raise ValueError(f"{change.what} of {change.subject} announces nothing")
-    event = Event[Fact].model_construct(
+    event = _event_of(Fact).model_construct(
         specversion="1.0",
         id=change.event_id,
         source=SOURCE,
@@ -77,7 +78,7 @@ def decode_event(body: bytes) -> "Event[Fact]":
     if kind is None:
         raise MalformedMessage(f"{document.get('type')!r} is no event of Billing")
     try:
-        return Event[kind].model_validate(document)  # type: ignore[valid-type]
+        return _event_of(kind).model_validate(document)
     except ValidationError as wrong:
         raise MalformedMessage(_first_error(wrong)) from wrong
 
@@ -88,12 +89,18 @@ def schemas() -> dict[str, dict[str, Any]]:
 
 
 def _event_schema(fact: type[Fact]) -> dict[str, Any]:
-    schema = Event[fact].model_json_schema(mode="serialization")  # type: ignore[valid-type]
+    schema = _event_of(fact).model_json_schema(mode="serialization")
     schema["title"] = fact.type
     schema["description"] = fact.__doc__
     schema["properties"]["type"] = {"const": fact.type}
     schema["required"] = list(schema["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+@cache
+def _event_of(fact: type[Fact]) -> type[Event[Fact]]:
+    # pydantic forgets the model of a generic as soon as nobody holds it, and takes milliseconds to build it again.
+    return Event[fact]  # type: ignore[valid-type]
 
 
 def _traceparent_of(correlation_id: str) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from billing_cli.options import Json, read_duration
+from billing_cli.options import DryRun, Json, read_duration, read_id, read_instant
 
 if TYPE_CHECKING:
+    from billing_cli.republication import Republication, Wanted
     from billing_core.messages import InboundMessage
 
 app = typer.Typer(help="The events Billing publishes.", no_args_is_help=True)
@@ -45,6 +46,86 @@ def tail(
                 return
 
     run(act)
+
+
+@app.command(epilog="Example: billing events republish --merchant m-1 --from 3 --to 9 --dry-run")
+def republish(
+    merchant: Annotated[str | None, typer.Option(help="This merchant's, all or --from … --to ….")] = None,
+    first: Annotated[int | None, typer.Option("--from", min=1, help="The first sequence number.")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, help="The last sequence number.")] = None,
+    since: Annotated[str | None, typer.Option(help="All published since: a moment (RFC 3339), or so long ago.")] = None,
+    event_id: Annotated[list[str] | None, typer.Option("--id", help="This event; may be given more than once.")] = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Publish events again from the outbox, under the ids they had and in their order.
+
+    Billing keeps them for two weeks. A stream that still knows an id (24 hours) drops the repeat, and consumers know
+    every id; so it makes no second fact, however often.
+    """
+    from billing_cli.running import run
+    from billing_cli.terminal import print_json, say
+
+    wanted = _wanted(merchant, first, last, since, event_id)
+
+    async def act() -> "Republication":
+        from billing_cli.container import open_container
+        from billing_cli.republication import republish
+
+        async with open_container() as container:
+            return await republish(container, wanted, dry_run=dry_run)
+
+    done = run(act)
+    if json:
+        print_json(_republication(done, dry_run=dry_run))
+    else:
+        _print_republication(done, dry_run=dry_run)
+    if done.stopped is not None:
+        say(f"{done.stopped.code}: {done.stopped} Not all were published; run it again, which does no harm.")
+        raise typer.Exit(1)
+
+
+def _wanted(
+    merchant: str | None, first: int | None, last: int | None, since: str | None, event_ids: list[str] | None
+) -> "Wanted":
+    from billing_cli.republication import LAST_SEQUENCE, Wanted
+
+    if sum((merchant is not None, since is not None, bool(event_ids))) != 1:
+        raise typer.BadParameter("say which: --merchant, --since or --id, and only one of them")
+    if merchant is None and (first is not None or last is not None):
+        raise typer.BadParameter("--from and --to count a merchant's events: name the --merchant")
+    return Wanted(
+        merchant_id=merchant,
+        first=first or 1,
+        last=last or LAST_SEQUENCE,
+        since=None if since is None else read_instant(since),
+        event_ids=[read_id(each) for each in event_ids or ()],
+    )
+
+
+def _republication(done: "Republication", *, dry_run: bool) -> dict[str, Any]:
+    stopped = None if done.stopped is None else {"code": done.stopped.code, "detail": str(done.stopped)}
+    return {
+        "dry_run": dry_run,
+        "found": done.found,
+        "published": done.published,
+        "stored": done.stored,
+        "known_before": done.published - done.stored,
+        "stopped": stopped,
+    }
+
+
+def _print_republication(done: "Republication", *, dry_run: bool) -> None:
+    from billing_cli.terminal import print_lines
+
+    if dry_run:
+        print_lines(f"{done.found} event(s) would be published again; nothing was.")
+        return
+    known = done.published - done.stored
+    print_lines(
+        f"{done.published} of {done.found} event(s) published again: {done.stored} stored anew, "
+        f"{known} still known to the stream and dropped by it."
+    )
 
 
 async def _events(

@@ -4,9 +4,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from billing_cli.options import Json, read_id
+from billing_cli.options import Actor, DryRun, Json, Reason, Yes, read_actor, read_id, read_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from billing_core.domain.events import Origin
     from billing_core.ports.storage import ParkedMessage
 
 app = typer.Typer(help="Messages that could not be handled; whole, and ready to be sent again.", no_args_is_help=True)
@@ -17,7 +21,7 @@ ParkedId = Annotated[str, typer.Argument(metavar="ID", help="The parked message'
 @app.command("list", epilog="Example: billing parked list --limit 10")
 def list_parked(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
-    all_: Annotated[bool, typer.Option("--all", help="Also those that were replayed.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were replayed or dropped.")] = False,
     json: Json = False,
 ) -> None:
     """List parked messages, newest first."""
@@ -34,8 +38,8 @@ def list_parked(
     if json:
         print_json({"data": [_document(message) for message in messages]})
     else:
-        rows = [(each.parked_id, moment(each.parked_at), each.subject, each.reason) for each in messages]
-        print_table(("id", "parked at", "subject", "why"), rows, nothing="Nothing is parked.")
+        rows = [(each.parked_id, moment(each.parked_at), each.subject, _state(each), each.reason) for each in messages]
+        print_table(("id", "parked at", "subject", "state", "why"), rows, nothing="Nothing is parked.")
 
 
 @app.command(epilog="Example: billing parked show 0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a")
@@ -58,11 +62,14 @@ def show(parked_id: ParkedId, json: Json = False) -> None:
             "parked at": message.parked_at,
             "why": message.reason,
             "replayed at": message.replayed_at,
+            **_fate(message),
             **{f"header {name}": value for name, value in message.headers.items()},
             "body": _body(message),
         },
     )
     print_lines(f"Next, once the cause is mended: billing parked replay {message.parked_id}")
+    if message.waits:
+        print_lines(f"Or give it up, which keeps it: billing parked drop {message.parked_id} --reason …")
 
 
 @app.command(epilog="Example: billing parked replay 0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a --dry-run")
@@ -73,7 +80,7 @@ def replay(
 ) -> None:
     """Send a parked message again, byte for byte. What was handled before changes nothing."""
     from billing_cli.running import run
-    from billing_cli.terminal import print_json, print_lines
+    from billing_cli.terminal import plain, print_json, print_lines
 
     wanted = read_id(parked_id)
 
@@ -90,7 +97,44 @@ def replay(
         print_json({"id": str(message.parked_id), "subject": message.subject, "sent": not dry_run})
     else:
         what = "would be sent" if dry_run else "was sent"
-        print_lines(f"{message.parked_id} {what} to {message.subject} again ({len(message.body)} bytes).")
+        print_lines(f"{message.parked_id} {what} to {plain(message.subject)} again ({len(message.body)} bytes).")
+
+
+@app.command(
+    epilog='Example: billing parked drop 0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a --reason "sent by a test system"'
+)
+def drop(
+    parked_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="The parked messages' ids.")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Give parked messages up, all or none. They are kept with who and why, and `list --all` shows them."""
+    from billing_cli.operators import confirm, operator_origin
+    from billing_cli.running import run
+    from billing_cli.terminal import print_json, print_lines
+
+    wanted = [read_id(each) for each in parked_ids]
+    by = operator_origin(read_actor(actor), "parked-drop", read_reason(reason))
+    if not dry_run:
+        messages = run(lambda: _drop(wanted, by, dry_run=True))
+        confirm(f"Give up {len(messages)} message(s): {', '.join(map(_in_words, messages))}?", yes=yes)
+    messages = run(lambda: _drop(wanted, by, dry_run=dry_run))
+    if json:
+        dropped = [_document(each) | {"dropped": not dry_run} for each in messages]
+        print_json({"dry_run": dry_run, "by": by.actor, "data": dropped})
+    else:
+        what = "would be dropped" if dry_run else "was dropped"
+        print_lines(*(f"{_in_words(each)} {what} by {by.actor}." for each in messages))
+
+
+async def _drop(parked_ids: "Sequence[UUID]", by: "Origin", *, dry_run: bool) -> "Sequence[ParkedMessage]":
+    from billing_cli.container import open_container
+
+    async with open_container() as container:
+        return await container.drop_parked()(parked_ids, by, dry_run=dry_run)
 
 
 async def _get(parked_id: Any) -> "ParkedMessage":
@@ -115,7 +159,32 @@ def _document(message: "ParkedMessage") -> dict[str, Any]:
         "reason": message.reason,
         "parked_at": rfc3339(message.parked_at),
         "replayed_at": message.replayed_at and rfc3339(message.replayed_at),
+        "dropped_at": message.dropped and rfc3339(message.dropped.at),
+        "dropped_by": message.dropped and message.dropped.by,
+        "drop_reason": message.dropped and message.dropped.reason,
     }
+
+
+def _fate(message: "ParkedMessage") -> dict[str, object]:
+    if message.dropped is None:
+        return {}
+    return {
+        "dropped at": message.dropped.at,
+        "dropped by": message.dropped.by,
+        "dropped because": message.dropped.reason,
+    }
+
+
+def _state(message: "ParkedMessage") -> str:
+    if message.waits:
+        return "waits"
+    return "replayed" if message.replayed_at else "dropped"
+
+
+def _in_words(message: "ParkedMessage") -> str:
+    from billing_cli.terminal import plain
+
+    return plain(f"{message.parked_id} ({message.subject}: {message.reason})")
 
 
 def _body(message: "ParkedMessage") -> str:

@@ -33,10 +33,11 @@ SAME_WARNING_EVERY_S = 30.0
 class NatsConnection:
     """The connection of a process. Nothing is buffered while it is away: whatever needs it fails at once."""
 
-    def __init__(self, url: str, *, name: str) -> None:
-        """This will take the URL (or several, separated by commas) and the name to show in NATS's monitoring."""
+    def __init__(self, url: str, *, name: str, ping_interval_s: float = PING_INTERVAL_S) -> None:
+        """This will take the URL (or several, separated by commas), the name to show in NATS's monitoring, and how
+        often a silent server is asked whether it is there."""
         self._servers = _checked_servers(url)
-        self._name = name
+        self._name, self._ping_interval_s = name, ping_interval_s
         self._client = Client()
         self._heard = asyncio.Event()
         self._connected = asyncio.Event()
@@ -139,7 +140,7 @@ class NatsConnection:
             allow_reconnect=False,
             max_reconnect_attempts=1,  # rounds over the servers before `keep` begins anew
             reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # declared int, only slept and compared
-            ping_interval=PING_INTERVAL_S,
+            ping_interval=self._ping_interval_s,  # type: ignore[arg-type]  # declared int, only slept
             max_outstanding_pings=MAX_OUTSTANDING_PINGS,
             pending_size=-1,  # publishing while disconnected fails at once: the outbox is our buffer
         )
@@ -197,12 +198,12 @@ class NatsConnection:
 
 
 @asynccontextmanager
-async def open_nats(url: str, *, name: str) -> AsyncIterator[NatsConnection]:
+async def open_nats(url: str, *, name: str, ping_interval_s: float = PING_INTERVAL_S) -> AsyncIterator[NatsConnection]:
     """This will give a connection that is kept up in the background for as long as the block runs.
 
     It opens also when NATS is away. Raises InvalidConfiguration for a URL that can never work.
     """
-    connection = NatsConnection(url, name=name)
+    connection = NatsConnection(url, name=name, ping_interval_s=ping_interval_s)
     keeper = asyncio.create_task(connection.keep(), name=f"keep NATS connection {name}")
     try:
         await connection.heard(timeout_s=PING_TIMEOUT_S)

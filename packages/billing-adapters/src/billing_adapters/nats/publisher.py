@@ -29,13 +29,19 @@ class NatsEventPublisher:
 
         Raises PublishingUnavailable where that is not certain; all may be published again.
         """
+        await self.publish_again(events)
+
+    async def publish_again(self, events: Sequence[OutboxEvent]) -> int:
+        """This will publish the events as `publish` does, and say how many of them the stream did not know."""
+        stored = 0
         for start in range(0, len(events), MAX_BATCH):
             chunk = events[start : start + MAX_BATCH]
             try:
-                if not await self._publish_together(chunk):
-                    await self._publish_singly(chunk)
+                together = await self._publish_together(chunk)
+                stored += len(chunk) if together else await self._publish_singly(chunk)
             except NATS_FAILURES as failure:
                 raise PublishingUnavailable(f"NATS did not confirm {len(chunk)} events: {failure!r}") from failure
+        return stored
 
     async def _publish_together(self, events: Sequence[OutboxEvent]) -> bool:
         """This will publish an atomic batch: some ten times as many events a second as one by one, at the same
@@ -54,10 +60,10 @@ class NatsEventPublisher:
             return False
         return ack.batch_id == batch_id and ack.batch_size == len(events)
 
-    async def _publish_singly(self, events: Sequence[OutboxEvent]) -> None:
+    async def _publish_singly(self, events: Sequence[OutboxEvent]) -> int:
         # Each waits for the one before: were two on their way at once, a lost one would end up behind its successor.
-        for event in events:
-            await self._store(event, {})
+        acks = [await self._store(event, {}) for event in events]
+        return sum(not ack.duplicate for ack in acks)
 
     async def _store(self, event: OutboxEvent, more: Mapping[str, str]) -> PubAck:
         headers = {**_headers(event), **more}

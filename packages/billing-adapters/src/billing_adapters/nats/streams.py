@@ -1,18 +1,14 @@
-"""The streams and durable consumers Billing needs: made where they are ours, widened but never narrowed, checked."""
+"""The streams and durable consumers Billing needs: made where they are ours, widened but never narrowed."""
 
-import asyncio
-import json
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nats.errors import NoRespondersError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+from nats.js.errors import APIError, NotFoundError
 
-from billing_adapters.nats.connection import NATS_FAILURES, REQUEST_TIMEOUT_S, NatsConnection
+from billing_adapters.nats.api import ask, stream_config
+from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_core.errors import PublishingUnavailable
 
 BILLING: Final = "BILLING"
@@ -26,7 +22,6 @@ MAX_AGE_S = 30 * 24 * 3600
 # Covers a database that goes away for a night between the broker's confirmation and our note of it. Each id in the
 # window costs the server some 170 bytes; consumers know repeats after it by their id.
 DUPLICATE_WINDOW_S = 24 * 3600
-SHORTEST_DUPLICATE_WINDOW_S = 120
 
 ACK_WAIT_S = 30.0
 # Messages that wait for their next attempt count too, so one platform's outage must not use this up and hold back
@@ -64,28 +59,7 @@ PURCHASE_UPDATED: Final = ConsumerPlan(
 )
 CONSUMERS: Final = (MERCHANT_CREATED, PURCHASE_UPDATED)
 
-LOOK_AGAIN_AFTER_S = 2.0
-CHECK_EVERY_S = 60.0
 _NAME_IN_USE = 10058
-
-
-async def keep_streams(connection: NatsConnection, *, manage_all: bool, stop: asyncio.Event) -> None:
-    """This will do `ensure_streams` and `ensure_consumers` when NATS comes, until the streams of the other services are
-    there too, and every minute. It ends when `stop` is set (a cancellation nats-py may swallow), and never raises for
-    an outage."""
-    done_for, done_at = 0, 0.0
-    while not stop.is_set():
-        connected = connection.connections
-        due = connected != done_for or time.monotonic() - done_at > CHECK_EVERY_S
-        if connection.is_connected and due:
-            try:
-                await ensure_streams(connection, manage_all=manage_all)
-                if not await ensure_consumers(connection):
-                    done_for, done_at = connected, time.monotonic()
-            except PublishingUnavailable as failure:
-                connection.warn("streams not ready", failure)
-        with suppress(TimeoutError):  # nobody stopped us: look again
-            await asyncio.wait_for(stop.wait(), LOOK_AGAIN_AFTER_S)
 
 
 async def ensure_streams(connection: NatsConnection, *, manage_all: bool) -> None:
@@ -125,34 +99,22 @@ async def ensure_consumer(connection: NatsConnection, plan: ConsumerPlan) -> Non
         await connection.jetstream.add_consumer(plan.stream, plan.config())
 
 
-async def check_streams(connection: NatsConnection) -> Sequence[str]:
-    """What is wrong with the streams and consumers, each in a sentence that says what to do; empty when nothing is.
-    Never raises for an outage: that is one of the sentences."""
-    try:
-        problems = [each for name in SUBJECTS for each in await _stream_problems(connection, name)]
-        return [*problems, *[each for plan in CONSUMERS for each in await _consumer_problems(connection, plan)]]
-    except ServiceUnavailableError:
-        return ["NATS runs without JetStream: start it with JetStream enabled (-js, or a jetstream block)."]
-    except (PublishingUnavailable, *NATS_FAILURES) as failure:
-        return [f"NATS cannot be asked about its streams: {failure}. Check BILLING_NATS_URL and the permissions."]
-
-
 async def _ensure_stream(connection: NatsConnection, name: str) -> None:
     try:
-        present = await _stream_config(connection, name)
+        present = await stream_config(connection, name)
     except NotFoundError:
         present = await _make_stream(connection, name)
     if widened := _widened(name, present):
-        await _ask(connection, f"STREAM.UPDATE.{name}", {**present, **widened})
+        await ask(connection, f"STREAM.UPDATE.{name}", {**present, **widened})
 
 
 async def _make_stream(connection: NatsConnection, name: str) -> dict[str, Any]:
     try:
-        made: dict[str, Any] = (await _ask(connection, f"STREAM.CREATE.{name}", _new_stream(name)))["config"]
+        made: dict[str, Any] = (await ask(connection, f"STREAM.CREATE.{name}", _new_stream(name)))["config"]
     except APIError as refused:
         if refused.err_code != _NAME_IN_USE:
             raise
-        return await _stream_config(connection, name)  # another process was faster, with other settings
+        return await stream_config(connection, name)  # another process was faster, with other settings
     return made
 
 
@@ -181,9 +143,9 @@ def _widened(name: str, present: dict[str, Any]) -> dict[str, Any]:
     """The settings of a stream that must change, with their new values; what an operator made wider stays."""
     wanted: dict[str, Any] = {**_flags(name)}
     subjects = present.get("subjects") or []
-    if not any(_covers(each, SUBJECTS[name]) for each in subjects):
+    if not any(covers(each, SUBJECTS[name]) for each in subjects):
         # A subject within the new one would overlap with it; it is covered all the same.
-        wanted["subjects"] = [*[each for each in subjects if not _covers(SUBJECTS[name], each)], SUBJECTS[name]]
+        wanted["subjects"] = [*[each for each in subjects if not covers(SUBJECTS[name], each)], SUBJECTS[name]]
     max_age = present.get("max_age") or 0  # 0 is for ever
     if 0 < max_age < MAX_AGE_S * _SECOND:
         wanted["max_age"] = MAX_AGE_S * _SECOND
@@ -191,59 +153,7 @@ def _widened(name: str, present: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in wanted.items() if present.get(key) != value}
 
 
-async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[str]:
-    try:
-        present = await _stream_config(connection, name)
-    except NotFoundError:
-        remedy = "start a worker, which makes it" if name == BILLING else _OTHERS_REMEDY
-        return [f"The stream {name} is missing: {remedy}."]
-    checks = {
-        f"takes {present.get('subjects')} and so not all of {SUBJECTS[name]}: add it": not any(
-            _covers(each, SUBJECTS[name]) for each in present.get("subjects") or []
-        ),
-        "forgets acknowledged messages (retention is not limits): make it anew": present.get("retention") != "limits",
-        "keeps its messages in memory only: make it anew with file storage": present.get("storage") != "file",
-        f"knows repeats for less than {SHORTEST_DUPLICATE_WINDOW_S} s: set a longer duplicate window": (
-            (present.get("duplicate_window") or 0) < SHORTEST_DUPLICATE_WINDOW_S * _SECOND
-        ),
-        "has a size limit and discards the oldest messages at it: set discard to new": (
-            present.get("discard") == "old" and max(present.get("max_msgs", -1), present.get("max_bytes", -1)) > 0
-        ),
-        "takes no atomic batches, which slows publishing down: set allow_atomic": (
-            name == BILLING and not present.get("allow_atomic")
-        ),
-        "lets messages be deleted: set deny_delete and deny_purge": (
-            name == BILLING and not (present.get("deny_delete") and present.get("deny_purge"))
-        ),
-    }
-    return [f"The stream {name} {problem}." for problem, found in checks.items() if found]
-
-
-_OTHERS_REMEDY = (
-    "its service makes it; where there is none (development), set BILLING_NATS_MANAGE_STREAMS=on and start a worker"
-)
-
-
-async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan) -> Sequence[str]:
-    try:
-        info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
-    except NotFoundError:
-        return [f"The consumer {plan.durable} of {plan.stream} is missing: a worker makes it once the stream is there."]
-    config = info.config
-    checks = {
-        f"takes {config.filter_subject or config.filter_subjects or 'everything'}, not {plan.subject}": (
-            config.filter_subject != plan.subject
-        ),
-        "does not wait for explicit acknowledgements": config.ack_policy != AckPolicy.EXPLICIT,
-        f"gives up after {config.max_deliver} deliveries": (config.max_deliver or -1) > 0,
-        "pushes its messages": bool(config.deliver_subject),
-        "is paused": bool(info.paused),
-    }
-    remedy = "delete it (a worker makes it anew) or mend it with `nats consumer edit` or `resume`"
-    return [f"The consumer {plan.durable} {problem}: {remedy}." for problem, found in checks.items() if found]
-
-
-def _covers(wide: str, narrow: str) -> bool:
+def covers(wide: str, narrow: str) -> bool:
     """Whether every subject that `narrow` stands for is one that `wide` stands for."""
     wides, narrows = wide.split("."), narrow.split(".")
     for index, part in enumerate(wides):
@@ -252,22 +162,3 @@ def _covers(wide: str, narrow: str) -> bool:
         if index >= len(narrows) or narrows[index] == ">" or part not in {"*", narrows[index]}:
             return False
     return len(wides) == len(narrows)
-
-
-async def _stream_config(connection: NatsConnection, name: str) -> dict[str, Any]:
-    config: dict[str, Any] = (await _ask(connection, f"STREAM.INFO.{name}", {}))["config"]
-    return config
-
-
-async def _ask(connection: NatsConnection, question: str, document: dict[str, Any]) -> dict[str, Any]:
-    # Not through nats-py's StreamConfig: settings of a newer server that it does not know would be lost by an update.
-    try:
-        reply = await connection.client.request(
-            f"$JS.API.{question}", json.dumps(document).encode(), timeout=REQUEST_TIMEOUT_S
-        )
-    except NoRespondersError:
-        raise ServiceUnavailableError from None
-    answer: dict[str, Any] = json.loads(reply.data)
-    if "error" in answer:
-        raise APIError.from_error(answer["error"])
-    return answer

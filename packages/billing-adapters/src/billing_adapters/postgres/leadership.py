@@ -15,6 +15,9 @@ _TRY: Final = Statement(
     select(func.pg_try_advisory_xact_lock(_SPACE, func.hashtext(bindparam("task", type_=Text()))).label("leading"))
 )
 
+# One message of the simple protocol, so that following needs no round trip more.
+_AS_LONG_AS_IT_TAKES: Final = "set local idle_in_transaction_session_timeout = 0; set local transaction_timeout = 0"
+
 
 class PostgresLeadership:
     """Leads by an advisory lock that lives as long as a transaction of its own: it ends with the block, with the
@@ -31,7 +34,7 @@ class PostgresLeadership:
     async def _lead(self, task: str) -> AsyncIterator[bool]:
         async with self._database.transaction_aside() as transaction:
             # The transaction idles while the leader works elsewhere, for as long as that takes.
-            await transaction.command("set local idle_in_transaction_session_timeout = 0")
+            await transaction.command(_AS_LONG_AS_IT_TAKES)
             row = await transaction.row(_TRY, task=task)
             leading = row is not None and bool(row["leading"])
             if not leading:

@@ -11,7 +11,7 @@ from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Offer
-from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus
+from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus, ReviewFinding
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage
@@ -110,6 +110,7 @@ def purchase_values(purchase: Purchase) -> Values:
         purchase.check_at,
         purchase.version,
         purchase.review_reference,
+        "\n".join(f"{each.about or ''}\t{each.reason}" for each in purchase.further_findings),
         "\n".join(purchase.dismissed),
         purchase.paid_minor,
     )
@@ -139,7 +140,8 @@ def purchase_of(row: Row) -> Purchase:
         late=row["late"],
         review_reason=row["review_reason"],
         review_reference=row["review_reference"],
-        dismissed=tuple(filter(None, row["dismissed"].split("\n"))),
+        further_findings=tuple(_finding(line) for line in _lines(row["further_findings"])),
+        dismissed=tuple(_lines(row["dismissed"])),
         paid_minor=row["paid_minor"],
         refunded_minor=row["refunded_minor"],
         dispute=DisputeStatus(row["dispute"]),
@@ -150,6 +152,15 @@ def purchase_of(row: Row) -> Purchase:
         check_at=row["check_at"],
         version=row["version"],
     )
+
+
+def _lines(written: str) -> list[str]:
+    return written.split("\n") if written else []
+
+
+def _finding(line: str) -> ReviewFinding:
+    about, _, reason = line.partition("\t")
+    return ReviewFinding(reason=reason, about=about or None)
 
 
 # --- history and outbox ----------------------------------------------------------------------------------------------

@@ -12,18 +12,23 @@ from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.purchases import columns_of
 from billing_adapters.postgres.records import HISTORY
 from billing_adapters.postgres.rows import (
-    OUTBOX_COLUMNS,
     TRIAL_COLUMNS,
     history_entry_of,
-    outbox_event_of,
     purchase_of,
     trial_of,
 )
 from billing_adapters.postgres.statements import Statement
-from billing_adapters.postgres.tables import archived_purchases, is_open, outbox, purchases, trials
+from billing_adapters.postgres.tables import (
+    archived_purchases,
+    is_open,
+    is_waiting,
+    outbox,
+    parked_messages,
+    purchases,
+    trials,
+)
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
-from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import HistoryEntry
 
 _LIMIT = bindparam("limit", type_=BigInteger())
@@ -78,6 +83,7 @@ _BACKLOG: Final = Statement(
         outbox.c.published_at.is_(None)
     )
 )
+_PARKED: Final = Statement(select(func.count().label("waiting")).select_from(parked_messages).where(is_waiting))
 _TRIALS: Final = Statement(
     select(*TRIAL_COLUMNS)
     .where(trials.c.merchant_id == bindparam("merchant_id"))
@@ -90,13 +96,6 @@ _OWNER: Final = Statement(
         select(archived_purchases.c.merchant_id).where(archived_purchases.c.purchase_id == _SUBJECT),
         select(trials.c.merchant_id).where(trials.c.trial_id == _SUBJECT),
     )
-)
-_EVENTS: Final = Statement(
-    select(*OUTBOX_COLUMNS)
-    .where(outbox.c.merchant_id == bindparam("merchant_id"))
-    .where(outbox.c.sequence.between(bindparam("first"), bindparam("last")))
-    .order_by(outbox.c.sequence)
-    .limit(_LIMIT)
 )
 
 
@@ -147,6 +146,11 @@ class PostgresSupport:
         row = await self._database.row(_BACKLOG)
         return Backlog(events=row["events"], oldest_at=row["oldest_at"]) if row else Backlog(events=0, oldest_at=None)
 
+    async def parked_count(self) -> int:
+        """How many messages are parked and wait."""
+        row = await self._database.row(_PARKED)
+        return int(row["waiting"]) if row else 0
+
     async def trials_of(self, merchant_id: str) -> Sequence[Trial]:
         """All of a merchant's trials, newest first, refused ones included."""
         return [trial_of(row) for row in await self._database.rows(_TRIALS, merchant_id=merchant_id)]
@@ -158,8 +162,3 @@ class PostgresSupport:
             return []
         rows = await self._database.rows(HISTORY, merchant_id=owner["merchant_id"], subject_id=subject_id)
         return [history_entry_of(row) for row in rows]
-
-    async def events_of(self, merchant_id: str, first: int, last: int, limit: int) -> Sequence[OutboxEvent]:
-        """Up to `limit` of the merchant's events still kept, from sequence `first` to `last`, in order."""
-        rows = await self._database.rows(_EVENTS, merchant_id=merchant_id, first=first, last=last, limit=limit)
-        return [outbox_event_of(row) for row in rows]

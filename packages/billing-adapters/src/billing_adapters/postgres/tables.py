@@ -164,7 +164,8 @@ def _purchase_table(name: str) -> Table:
         moment("check_at", nullable=True),
         Column("version", BigInteger, nullable=False),
         text_column("review_reference", nullable=True),
-        text_column("dismissed"),
+        Column("further_findings", Text, nullable=False, server_default=""),
+        Column("dismissed", Text, nullable=False, server_default=""),
         Column("paid_minor", BigInteger, nullable=True),
         PrimaryKeyConstraint("merchant_id", "purchase_id"),
         UniqueConstraint("purchase_id"),  # event ids are made from it alone; support asks by it
@@ -185,6 +186,7 @@ def _purchase_checks() -> tuple[CheckConstraint, ...]:
         length("checkout_url", 8192),
         length("review_reason", 2000),
         length("review_reference", 255),
+        length("further_findings", 10_000, shortest=0),
         length("dismissed", 10_000, shortest=0),
         CheckConstraint("paid_minor >= 0", name="paid_minor_positive"),
         CheckConstraint("credits > 0 and bonus_credits >= 0", name="credits_positive"),

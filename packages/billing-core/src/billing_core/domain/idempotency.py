@@ -62,6 +62,10 @@ class KeyRecord:
         """This will free the key after a failed attempt: the retry resumes the same purchase."""
         return replace(self, locked_until=None)
 
+    def given_up(self) -> "KeyRecord":
+        """This will free the key of a purchase that failed for good: the retry begins another one."""
+        return replace(self, locked_until=None, purchase_id=None)
+
     def answered(self, answer: Answer) -> "KeyRecord":
         """This will remember the answer for every repeat."""
         return replace(self, locked_until=None, answer=answer)

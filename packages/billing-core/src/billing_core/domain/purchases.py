@@ -5,7 +5,7 @@ payment. After payment the status is a function of how much was refunded and how
 follow the cumulative refund, never the single notice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -115,13 +115,21 @@ _UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewFinding:
+    """Why a person must look at a purchase, and at which payment (a platform reference), where it is one."""
+
+    reason: str
+    about: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """A credit pack a merchant chose, with the offer as it stood. `version` counts its changes.
 
-    `review_reason` is why a person must look, at the payment `review_reference` where it is one; `dismissed` are the
-    findings that ask for nobody again. `paid_minor` is what was paid where an operator took another amount for the one
-    that was offered. `check_at` is when its platform is asked next: always for open ones, and for those that were
-    called off while their checkout could still be paid.
+    `review_reason` is why a person must look, at the payment `review_reference` where it is one; `further_findings`
+    wait behind it; `dismissed` are the reasons that ask for nobody again. `paid_minor` is what was paid where an
+    operator took another amount for the one that was offered. `check_at` is when its platform is asked next: always for
+    open ones, and for those that were called off while their checkout could still be paid.
     """
 
     purchase_id: UUID
@@ -139,6 +147,7 @@ class Purchase:
     late: bool = False
     review_reason: str | None = None
     review_reference: str | None = None
+    further_findings: tuple[ReviewFinding, ...] = ()
     dismissed: tuple[str, ...] = ()
     paid_minor: int | None = None
     refunded_minor: int = 0
@@ -179,6 +188,13 @@ class Purchase:
     def needs_review(self) -> bool:
         """Whether a person must look."""
         return self.review_reason is not None
+
+    @property
+    def findings(self) -> tuple[ReviewFinding, ...]:
+        """Every open finding, the oldest first."""
+        if self.review_reason is None:
+            return ()
+        return ReviewFinding(reason=self.review_reason, about=self.review_reference), *self.further_findings
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the merchant can still pay it in time."""
@@ -235,57 +251,66 @@ class Purchase:
         """
         same_payment = self.platform_reference in (None, report.platform_reference)
         if report.status is not PaymentStatus.PAID:
-            if not same_payment or not self.is_open or report.status not in _UNPAID_END:
-                return PurchaseDecision(self)
-            return self._unpaid_end(report.status, None, now, by)
+            return self._settle_unpaid(report, now, by) if same_payment and report.is_over else PurchaseDecision(self)
         if self.is_paid and same_payment:
             return self._follow_refunds(report, now, by)
         if mismatch := self._mismatch(report):
             reason = f"payment {report.platform_reference}: {mismatch}"
             return self.flag(reason, now, by, about=report.platform_reference)
-        answered = self.review_reference in (None, report.platform_reference)
-        ready = self._without_review() if answered else self
-        return ready._complete(report, now, by)  # noqa: SLF001 - of this class
+        unanswered = [each for each in self.findings if each.about not in (None, report.platform_reference)]
+        return self._left_with(unanswered)._complete(report, now, by)  # noqa: SLF001 - of this class
 
     # --- what a person decides ---------------------------------------------------------------------------------------
 
     def flag(self, reason: str, now: datetime, by: Origin, *, about: str | None = None) -> "PurchaseDecision":
         """This will ask for a person, once for each reason, and not again for one that was dismissed. `about` is the
         platform reference of the payment in question."""
-        if reason in (self.review_reason, *self.dismissed):
+        known = {*(each.reason for each in self.findings), *self.dismissed}
+        if reason in known or len(self.findings) == REMEMBERED_FINDINGS:
             return PurchaseDecision(self)
         fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
-        values: dict[str, Any] = {"review_reason": reason, "review_reference": about}
-        return self._changed("needs_review", now, by, fact, reason=reason, **values)
+        flagged = self._left_with([*self.findings, ReviewFinding(reason=reason, about=about)])
+        return flagged._changed("needs_review", now, by, fact, reason=reason)  # noqa: SLF001 - of this class
 
-    def accept(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+    def accept(
+        self, report: PaymentReport, now: datetime, by: Origin, *, reason: str | None = None
+    ) -> "PurchaseDecision":
         """This will take a payment that does not match for the one that was offered: the credits are the merchant's.
+        `reason` is the finding that is answered (default: the one about this payment, else the oldest).
 
-        Raises ResolutionRefused where nothing is to be resolved, or the platform does not report it paid, or it is
-        completed already: then the payment was a second one, to be given back and dismissed.
+        Raises ResolutionRefused where that is not open, or the platform does not report the payment paid, or the
+        purchase is completed already: then the payment was a second one, to be given back and dismissed.
         """
-        if not self.needs_review:
-            raise ResolutionRefused("this purchase needs no review")
+        about = (each.reason for each in self.findings if each.about == report.platform_reference)
+        answered = self._finding(reason or next(about, None))
         if self.is_paid:
             raise ResolutionRefused("this purchase is paid already; give the other payment back, then dismiss it")
         if report.status is not PaymentStatus.PAID:
             raise ResolutionRefused(f"the platform says this payment is {report.status}; only a paid one is accepted")
         paid = report.price.amount_minor if report.price is not None else None
-        taken = replace(self._without_review(), paid_minor=None if report.price == self.offer.price else paid)
+        left = [each for each in self.findings if each != answered and each.about != report.platform_reference]
+        taken = replace(self._left_with(left), paid_minor=None if report.price == self.offer.price else paid)
         return taken._complete(report, now, by)  # noqa: SLF001 - of this class
 
-    def dismiss(self, now: datetime, by: Origin) -> "PurchaseDecision":
-        """This will close a review; its finding asks for nobody again. Raises ResolutionRefused where there is none."""
-        if self.review_reason is None:
-            raise ResolutionRefused("this purchase needs no review")
-        values: dict[str, Any] = {
-            "review_reason": None,
-            "review_reference": None,
-            "dismissed": (*self.dismissed, self.review_reason)[-REMEMBERED_FINDINGS:],
-        }
-        return self._changed("dismissed", now, by, None, **values)
+    def dismiss(self, now: datetime, by: Origin, *, reason: str | None = None) -> "PurchaseDecision":
+        """This will close a finding (default: the oldest), which asks for nobody again. Raises ResolutionRefused where
+        it is not open."""
+        answered = self._finding(reason)
+        left = self._left_with([each for each in self.findings if each != answered])
+        dismissed = (*self.dismissed, answered.reason)[-REMEMBERED_FINDINGS:]
+        return left._changed("dismissed", now, by, None, dismissed=dismissed)  # noqa: SLF001 - of this class
 
     # --- how ---------------------------------------------------------------------------------------------------------
+
+    def _settle_unpaid(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+        """Nothing unpaid overwrites payment (contract §5 rule 1); a platform that takes it back is for a person."""
+        if self.is_open:
+            return self._unpaid_end(report.status, None, now, by)
+        taken_back = self.is_paid and self.observed_at is not None and report.observed_at > self.observed_at
+        if not taken_back:
+            return PurchaseDecision(self)
+        reason = f"payment {report.platform_reference}: it was paid, and now the platform says {report.status}"
+        return self.flag(reason, now, by, about=report.platform_reference)
 
     def _mismatch(self, report: PaymentReport) -> str | None:
         """Why the payment is not the one that was offered (contract §5 rule 2), or None where it is."""
@@ -297,8 +322,22 @@ class Purchase:
             return f"it is of {report.price or 'no amount'}, the offer was {self.offer.price}"
         return None
 
-    def _without_review(self) -> "Purchase":
-        return replace(self, review_reason=None, review_reference=None)
+    def _finding(self, reason: str | None) -> ReviewFinding:
+        if not self.findings:
+            raise ResolutionRefused("this purchase needs no review")
+        found = [each for each in self.findings if reason in (None, each.reason)]
+        if not found:
+            raise ResolutionRefused("its review has changed meanwhile; look at it again")
+        return found[0]
+
+    def _left_with(self, findings: Sequence[ReviewFinding]) -> "Purchase":
+        first = findings[0] if findings else None
+        return replace(
+            self,
+            review_reason=first.reason if first else None,
+            review_reference=first.about if first else None,
+            further_findings=tuple(findings[1:]),
+        )
 
     @property
     def _price_minor(self) -> int:

@@ -166,8 +166,17 @@ class KeyRecords(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """That somebody gave a parked message up: when, who and why."""
+
+    at: datetime
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ParkedMessage:
-    """A message that could not be handled, whole."""
+    """A message that could not be handled, whole. It waits until it is sent again or given up."""
 
     parked_id: UUID
     source: str
@@ -178,6 +187,12 @@ class ParkedMessage:
     reason: str
     parked_at: datetime
     replayed_at: datetime | None = None
+    dropped: Dropped | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether somebody must still see to it."""
+        return self.replayed_at is None and self.dropped is None
 
 
 class ParkedMessages(Protocol):
@@ -192,11 +207,16 @@ class ParkedMessages(Protocol):
         ...
 
     async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
-        """Up to `limit` parked messages, newest first; without those that were replayed, unless asked for."""
+        """Up to `limit` parked messages, newest first; without those that wait no more, unless asked for."""
         ...
 
     async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
-        """This will note when the message was sent again; None: it waits, for it was not."""
+        """This will note when the message was sent again; None: it was not."""
+        ...
+
+    async def drop(self, parked_id: UUID, dropped: Dropped) -> bool:
+        """This will note that the message is given up, and keep it whole. False, and nothing noted, where it does not
+        wait; of any number of calls at once exactly one is True."""
         ...
 
 

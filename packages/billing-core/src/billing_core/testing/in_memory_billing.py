@@ -19,6 +19,7 @@ from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchases, ReconcilePurchases
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
+from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
 from billing_core.use_cases.follow_refunds import FollowRefunds
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
@@ -129,6 +130,7 @@ class InMemoryBilling:
             units=units, platforms=self.platforms, ask=self.ask, settle=self.settle, clock=clock, new_id=new_id
         )
         self.replay_parked = ReplayParked(units=units, sender=self.sender, clock=clock)
+        self.drop_parked = DropParked(units=units, clock=clock)
 
     def _wire_jobs(self) -> None:
         units, clock, storage = self.storage.units, self.clock, self.storage

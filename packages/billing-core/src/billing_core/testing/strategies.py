@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import MAX_AMOUNT_MINOR, Money
 from billing_core.domain.packs import MAX_CREDITS, Catalog, CreditPack, Offer, TrialTerms
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.purchases import (
+    REMEMBERED_FINDINGS,
+    DisputeStatus,
+    PaymentReport,
+    PaymentStatus,
+    Purchase,
+    PurchaseStatus,
+    ReviewFinding,
+)
 from billing_core.testing.builders import a_purchase
 from billing_core.testing.clock import MOMENT, uuid7
 
@@ -115,6 +123,8 @@ def purchases(draw: st.DrawFn, /, *, merchant: Merchant | None = None, **fixed: 
     """Purchases of any status, whole for it; `fixed` sets fields."""
     created_at = draw(moments())
     offer = draw(offers())
+    review_reason = fixed.get("review_reason", draw(st.none() | texts()))
+    paid_minor = draw(st.none() | st.integers(0, MAX_AMOUNT_MINOR))
     values: dict[str, Any] = {
         "purchase_id": uuid7(created_at, draw(st.integers(0, 2**62 - 1))),
         "status": draw(st.sampled_from(PurchaseStatus)),
@@ -123,8 +133,12 @@ def purchases(draw: st.DrawFn, /, *, merchant: Merchant | None = None, **fixed: 
         "offer": offer,
         "test": draw(st.booleans()),
         "late": draw(st.booleans()),
-        "review_reason": draw(st.none() | texts()),
-        "refunded_minor": draw(st.integers(0, offer.price.amount_minor)),
+        "review_reason": review_reason,
+        "review_reference": None if review_reason is None else draw(st.none() | platform_account_ids()),
+        "further_findings": () if review_reason is None else draw(_further_findings()),
+        "dismissed": tuple(draw(st.lists(_reasons(), max_size=REMEMBERED_FINDINGS))),
+        "paid_minor": paid_minor,
+        "refunded_minor": draw(st.integers(0, offer.price.amount_minor if paid_minor is None else paid_minor)),
         "dispute": draw(st.sampled_from(DisputeStatus)),
         "credits_reversed": draw(st.integers(0, offer.total_credits)),
         "observed_at": draw(st.none() | moments()),
@@ -167,6 +181,16 @@ def _credits(least: int) -> st.SearchStrategy[int]:
 
 def _codes() -> st.SearchStrategy[str]:
     return st.text(string.ascii_lowercase + string.digits + "-_", min_size=1, max_size=32)
+
+
+def _further_findings() -> st.SearchStrategy[tuple[ReviewFinding, ...]]:
+    findings = st.builds(ReviewFinding, reason=_reasons(), about=st.none() | platform_account_ids())
+    return st.lists(findings, max_size=REMEMBERED_FINDINGS - 1).map(tuple)
+
+
+def _reasons() -> st.SearchStrategy[str]:
+    """What a person was asked about: one line, and never nothing."""
+    return texts().map(lambda text: " ".join(text.split())).filter(bool)
 
 
 def _just(fixed: dict[str, Any]) -> dict[str, st.SearchStrategy[Any]]:

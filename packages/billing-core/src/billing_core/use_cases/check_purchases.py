@@ -117,7 +117,9 @@ class CheckPurchases:
         """A purchase that cannot be settled is looked at again later, and by a person where a person can help."""
         taken = isinstance(found.fault, ReferenceAlreadyClaimed)
         finding = "the platform reports a payment that is another purchase's" if taken else None
-        aside = _to_settle(found.purchase, by, finding=finding)
+        given_up = taken or found.purchase.expires_at + REFUSED_TOO_LONG <= now
+        act: Act = "expire" if given_up and not found.purchase.is_open else "settle"
+        aside = _to_settle(found.purchase, by, finding=finding, act=act)
         (settled,) = await settle_apart(self._settle, [aside], told_now=now, dry_run=dry_run)
         return replace(found, changes=tuple(settled.changes))
 
@@ -139,11 +141,14 @@ class ReconcilePurchases:
         """This will ask about open purchases whose check time has come, by age with back-off, and settle them."""
         now = now or self._clock.now()
         by, run = job_origin(self.name, now), _Run()
+        asked = set[UUID]()
         for _ in range(MAX_BATCHES):
             async with self._units() as uow:
                 due = await uow.purchases.due_for_check(now, self._batch)
             run.note(await self._check(due, now, by))
-            if len(due) < self._batch:
+            new = {each.purchase_id for each in due} - asked
+            asked |= new
+            if len(due) < self._batch or (due and not new):  # what can be neither settled nor put off comes again
                 break
         return run.report()
 
@@ -175,13 +180,14 @@ class ExpirePurchases:
 def _put_off(purchase: Purchase, trouble: PlatformError, now: datetime, by: Origin) -> Settlement:
     """Ask again later; where the platform has refused us for days past the deadline, a person must look."""
     asked_for = timedelta(seconds=trouble.retry_after_s or 0)
+    too_long = purchase.expires_at + REFUSED_TOO_LONG <= now
+    if too_long and not purchase.is_open:
+        return _to_settle(purchase, by, act="expire")
     if trouble.retryable:
         return _to_settle(purchase, by, check_at=now + max(asked_for, AFTER_TROUBLE))
-    check_at, too_long = now + max(asked_for, AFTER_REFUSAL), purchase.expires_at + REFUSED_TOO_LONG <= now
+    check_at = now + max(asked_for, AFTER_REFUSAL)
     if not too_long:
         return _to_settle(purchase, by, check_at=check_at)
-    if not purchase.is_open:
-        return _to_settle(purchase, by, act="expire")
     return _to_settle(
         purchase, by, finding="its platform refuses to say, for days past the deadline", check_at=check_at
     )

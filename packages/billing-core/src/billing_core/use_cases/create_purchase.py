@@ -158,7 +158,8 @@ class CreatePurchase:
             raise
         except PlatformError:
             async with self._units() as uow:
-                await uow.keys.save(attempt.record.released())
+                if await _stored(uow, attempt) == attempt.record:
+                    await uow.keys.save(attempt.record.released())
                 await uow.commit()
             raise
 
@@ -170,12 +171,8 @@ class CreatePurchase:
             failed = held[purchase_id].fail(refusal.code, self._clock.now(), caller.origin)
             await uow.purchases.save([failed.purchase])
             await uow.journal.record(failed.changes)
-            released = KeyRecord(
-                key=attempt.record.key,
-                fingerprint=attempt.record.fingerprint,
-                created_at=attempt.record.created_at,
-            )
-            await uow.keys.save(released)
+            if await _stored(uow, attempt) == attempt.record:
+                await uow.keys.save(attempt.record.given_up())
             await uow.commit()
 
     async def _hand_out(self, attempt: _Attempt, checkout: Checkout, caller: Caller) -> Answered:
@@ -188,9 +185,19 @@ class CreatePurchase:
                 await uow.purchases.claim(taken.purchase)
                 await uow.purchases.save([taken.purchase])
                 await uow.journal.record(taken.changes)
+            stored = await _stored(uow, attempt)
+            if stored is not None and stored.answer is not None:
+                return Answered(answer=stored.answer, replayed=True)  # a successor was faster; one answer for ever
             answered = await _answer(uow, attempt.record, taken.purchase, attempt.outcome, now)
             await uow.commit()
         return answered
+
+
+async def _stored(uow: UnitOfWork, attempt: _Attempt) -> KeyRecord | None:
+    """What is remembered of the attempt's key now: an attempt that outlived its lock may have a successor, whose lock
+    and answer are not its to change."""
+    await uow.merchants.lock(attempt.record.key.merchant_id)
+    return await uow.keys.get(attempt.record.key)
 
 
 async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcome: str, now: datetime) -> Answered:

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billing_core.domain.events import Origin
-from billing_core.domain.purchases import PAID, PaymentReport, PaymentStatus, PurchaseStatus
-from billing_core.errors import PlatformError
+from billing_core.domain.purchases import PAID, PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.errors import PlatformError, PlatformFault
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import Refund, RefundSource
 from billing_core.ports.storage import JobRuns, OpenUnitOfWork, Owner
-from billing_core.use_cases.ask_platforms import AskPlatforms, Question
+from billing_core.use_cases.ask_platforms import AskPlatforms, PlatformAnswer, Question
 from billing_core.use_cases.jobs import JobReport, job_origin
 from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases, settle_apart
 
@@ -75,9 +75,9 @@ class FollowRefunds:
         answers = await self._ask([_question(platform, each, owner) for each, owner in ours], asked_at)
         by = job_origin(self.name, now)
         settlements = [
-            _settlement(refund, owner, answer, asked_at, by)
+            settlement
             for (refund, owner), answer in zip(ours, answers, strict=True)
-            if answer is not None  # where the platform denies the payment, the source contradicts it
+            if (settlement := await self._settlement(refund, owner, answer, asked_at, by)) is not None
         ]
         apart = await settle_apart(self._settle, settlements, told_now=now)
         changes = {change for settled in apart for change in settled.changes if change.subject == "purchase"}
@@ -85,27 +85,44 @@ class FollowRefunds:
         figures["not_ours"] += len(refunds) - len(ours)
         figures["platform_errors"] += sum(not isinstance(answer, PaymentReport) for answer in answers)
         figures["changed"] += sum(PurchaseStatus(change.status_after) in PAID for change in changes)
-        return [settled.fault for settled in apart if settled.fault is not None]
+        faults = [settled.fault for settled in apart if settled.fault is not None]
+        return [*faults, *(answer for answer in answers if isinstance(answer, PlatformFault))]
+
+    async def _settlement(
+        self, refund: Refund, owner: Owner, answer: PlatformAnswer, asked_at: datetime, by: Origin
+    ) -> Settlement | None:
+        """The platform's report with what was refunded. Where it cannot be asked, the refund of a paid purchase counts
+        all the same; where it refuses for good (the app was uninstalled), so does an unpaid one's, for a person to
+        look at. None where it denies the payment, or may tell the next time."""
+        if answer is None:
+            return None
+        paid_in: str | None
+        if isinstance(answer, PlatformError):
+            purchase = await self._purchase(owner)
+            if answer.retryable and not purchase.is_paid:
+                return None
+            report, paid_in = _proof(refund, asked_at), purchase.offer.price.currency
+        else:
+            report, paid_in = answer, answer.price.currency if answer.price is not None else None
+        same = paid_in == refund.refunded.currency
+        return Settlement(
+            merchant_id=owner.merchant_id,
+            purchase_id=owner.purchase_id,
+            report=replace(report, refunded_minor=refund.refunded.amount_minor) if same else report,
+            by=by,
+            finding=None if same else f"{refund.refunded} were given back, in another currency than was paid",
+        )
+
+    async def _purchase(self, owner: Owner) -> Purchase:
+        async with self._units() as uow:
+            purchase = await uow.purchases.get(owner.merchant_id, owner.purchase_id)
+        if purchase is None:
+            raise AssertionError("a purchase is never removed")
+        return purchase
 
 
 def _question(platform: str, refund: Refund, owner: Owner) -> Question:
     return Question(platform=platform, platform_reference=refund.platform_reference, account=owner.account)
-
-
-def _settlement(
-    refund: Refund, owner: Owner, answer: PaymentReport | PlatformError, asked_at: datetime, by: Origin
-) -> Settlement:
-    """The platform's report with what was refunded. Where the platform cannot be asked (the app was uninstalled) the
-    refund alone is proof of the payment, though not of its amount."""
-    report = answer if isinstance(answer, PaymentReport) else _proof(refund, asked_at)
-    same_currency = report.price is None or report.price.currency == refund.refunded.currency
-    return Settlement(
-        merchant_id=owner.merchant_id,
-        purchase_id=owner.purchase_id,
-        report=replace(report, refunded_minor=refund.refunded.amount_minor) if same_currency else report,
-        by=by,
-        finding=None if same_currency else f"{refund.refunded} were given back, in another currency than was paid",
-    )
 
 
 def _proof(refund: Refund, asked_at: datetime) -> PaymentReport:
@@ -114,5 +131,6 @@ def _proof(refund: Refund, asked_at: datetime) -> PaymentReport:
         status=PaymentStatus.PAID,
         observed_at=asked_at,
         platform_account_id=refund.platform_account_id,
+        refunded_minor=None,
         dispute=None,
     )

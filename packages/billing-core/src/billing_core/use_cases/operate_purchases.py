@@ -3,13 +3,13 @@
 Each asks the platform first and settles through the same path as a notice; nothing is decided here.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from billing_core.domain.events import Change, Origin
 from billing_core.domain.purchases import PaymentReport, Purchase
-from billing_core.errors import PlatformError, PurchaseNotFound, ResolutionRefused
+from billing_core.errors import PlatformError, PurchaseNotFound, ReferenceAlreadyClaimed, ResolutionRefused
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
 from billing_core.ports.storage import OpenUnitOfWork
@@ -19,6 +19,7 @@ from billing_core.use_cases.settle_purchases import Act, Settlement, SettlePurch
 
 Verdict = Literal["accept", "dismiss"]
 PurchaseKey = tuple[str, UUID]
+Told = TypeVar("Told")
 
 
 class OperatePurchases:
@@ -58,7 +59,7 @@ class OperatePurchases:
         report = await self._asked(Question.about(purchase, account))
         changes = await self._settle([_settlement(purchase, "cancel", by, report)], dry_run=dry_run)
         if not changes:
-            raise ResolutionRefused("its money is under way, or was paid and waits for review; it stays as it is")
+            raise ResolutionRefused("it stays as it is: it was settled meanwhile, or its money is under way")
         return changes
 
     async def resolve(
@@ -73,11 +74,19 @@ class OperatePurchases:
         purchase, account = await self._load(key)
         if verdict == "accept":
             report = await self._asked(_in_question(purchase, account))
-        elif purchase.needs_review and purchase.is_open:
+            settlements = [_settlement(purchase, verdict, by, report)]
+            if purchase.is_open and purchase.review_reference not in (None, purchase.platform_reference):
+                # Another payment takes the place of its own: that one must neither stay payable nor be missed.
+                own = await self._last_word(purchase, account, dry_run=dry_run)
+                settlements.append(_settlement(purchase, "settle", by, own))
+            return await self._settle(settlements, dry_run=dry_run)
+        report = None
+        if purchase.needs_review and purchase.is_open:
             report = await self._last_word(purchase, account, dry_run=dry_run)
-        else:
-            report = None
-        return await self._settle([_settlement(purchase, verdict, by, report)], dry_run=dry_run)
+        try:
+            return await self._settle([_settlement(purchase, verdict, by, report)], dry_run=dry_run)
+        except ReferenceAlreadyClaimed:  # what the platform reports is another purchase's, which is why it was flagged
+            return await self._settle([_settlement(purchase, verdict, by)], dry_run=dry_run)
 
     async def _load(self, key: PurchaseKey) -> tuple[Purchase, PlatformAccount]:
         async with self._units() as uow:
@@ -100,14 +109,9 @@ class OperatePurchases:
     async def _last_word(self, purchase: Purchase, account: PlatformAccount, *, dry_run: bool) -> PaymentReport | None:
         """How the purchase's own payment stands, once its checkout is ended; None where the platform refuses to say,
         which may be why a person was asked."""
-        try:
-            if not dry_run:
-                await self._end_checkout(purchase, account)
-            return await self._asked(Question.about(purchase, account))
-        except PlatformError as trouble:
-            if trouble.retryable:
-                raise
-            return None
+        if not dry_run:
+            await _unless_refused(self._end_checkout(purchase, account))
+        return await _unless_refused(self._asked(Question.about(purchase, account)))
 
     async def _asked(self, question: Question) -> PaymentReport | None:
         async with self._units() as uow:
@@ -118,6 +122,16 @@ class OperatePurchases:
         return answer
 
 
+async def _unless_refused(answer: Awaitable[Told]) -> Told | None:
+    """The answer; None where the platform refuses for good."""
+    try:
+        return await answer
+    except PlatformError as trouble:
+        if trouble.retryable:
+            raise
+        return None
+
+
 def _in_question(purchase: Purchase, account: PlatformAccount) -> Question:
     """The payment a person was asked to look at; the purchase's own where the finding names none."""
     if purchase.review_reference is None:
@@ -126,4 +140,11 @@ def _in_question(purchase: Purchase, account: PlatformAccount) -> Question:
 
 
 def _settlement(purchase: Purchase, act: Act, by: Origin, report: PaymentReport | None = None) -> Settlement:
-    return Settlement(merchant_id=purchase.merchant_id, purchase_id=purchase.purchase_id, report=report, by=by, act=act)
+    return Settlement(
+        merchant_id=purchase.merchant_id,
+        purchase_id=purchase.purchase_id,
+        report=report,
+        by=by,
+        act=act,
+        answered=purchase.review_reason,
+    )

@@ -26,9 +26,9 @@ class Settlement:
 
     `report` is None where the platform knows of no checkout. `settle` brings the purchase to what the report says;
     `expire` and `cancel` then end it where it is still unpaid; `accept` and `dismiss` are an operator's two answers
-    to a purchase that needs review. `finding` is why a person must look, whatever the report says. `check_at` is when
-    to ask again about one that stays open (default: by its age). `message_id` makes the settlement happen once for
-    each message.
+    to a purchase that needs review, whose reason they saw as `answered`. `finding` is why a person must look, whatever
+    the report says. `check_at` is when to ask again about one that stays open (default: by its age). `message_id`
+    makes the settlement happen once for each message.
     """
 
     merchant_id: str
@@ -36,6 +36,7 @@ class Settlement:
     report: PaymentReport | None
     by: Origin
     act: Act = "settle"
+    answered: str | None = None
     finding: str | None = None
     check_at: datetime | None = None
     message_id: str | None = None
@@ -128,8 +129,10 @@ def _decide_purchase(purchase: Purchase, settlement: Settlement, now: datetime) 
     if settlement.act == "accept":
         if report is None:
             raise ResolutionRefused("the platform knows no such payment; dismiss the review instead")
-        return purchase.accept(report, now, by)
-    decision = purchase.dismiss(now, by) if settlement.act == "dismiss" else PurchaseDecision(purchase)
+        return purchase.accept(report, now, by, reason=settlement.answered)
+    decision = PurchaseDecision(purchase)
+    if settlement.act == "dismiss":
+        decision = purchase.dismiss(now, by, reason=settlement.answered)
     if report is not None:
         decision = decision.then(lambda found: found.settle(report, now, by))
     if (finding := settlement.finding) is not None:
@@ -165,8 +168,10 @@ def _has_money(settlement: Settlement) -> bool:
 
 def _check_at(purchase: Purchase, settlement: Settlement, now: datetime) -> datetime | None:
     """When to ask again: an open purchase always, one that was called off until it cannot be paid any more."""
-    ended = settlement.act == "expire" or (settlement.report is not None and settlement.report.is_over)
-    if not purchase.is_open and (purchase.check_at is None or ended):
+    report = settlement.report
+    own = report is not None and purchase.platform_reference in (None, report.platform_reference)
+    ended = settlement.act == "expire" or (report is not None and own and report.is_over)
+    if not purchase.is_open and (purchase.check_at is None or (ended and not _has_money(settlement))):
         return None
     return settlement.check_at or purchase.next_check(now, purchase.expires_at)
 

@@ -1,4 +1,4 @@
-"""The contract of what is remembered of messages and requests: inbox, idempotency keys, parked messages."""
+"""The contract of what is remembered of messages and requests: inbox and idempotency keys."""
 
 import asyncio
 from dataclasses import replace
@@ -6,8 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from billing_core.domain.idempotency import Answer, KeyRecord
-from billing_core.ports.storage import ParkedMessage
-from billing_core.testing.builders import a_purchase, a_request_key, an_id
+from billing_core.testing.builders import a_purchase, a_request_key
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored
 
@@ -135,74 +134,6 @@ class KeyRecordsContract(StorageSuite):
         assert firsts.count(True) == 1
 
 
-class ParkedMessagesContract(StorageSuite):
-    """Every promise of `ParkedMessages`."""
-
-    async def test_a_parked_message_comes_back_whole(self, storage: BillingStorage) -> None:
-        """Its bytes may be anything at all."""
-        message = _a_parked(body=bytes(range(256)), headers={"Nats-Msg-Id": "x", "Ünicode": "«ja»"}, reason="no JSON")
-
-        await _parked(storage, message)
-
-        async with storage.units() as uow:
-            assert await uow.parked.get(message.parked_id) == message
-            assert await uow.parked.get(an_id()) is None
-
-    async def test_a_message_that_still_waits_is_not_parked_twice(self, storage: BillingStorage) -> None:
-        """Not by a later unit, nor within one batch; another source's message of that id is."""
-        first = _a_parked(message_id="m-1")
-        twice = _a_parked(message_id="m-2")
-        await _parked(storage, first, twice, replace(twice, parked_id=an_id()))
-
-        await _parked(storage, _a_parked(message_id="m-1"), other := _a_parked(message_id="m-1", source="another"))
-
-        listed = await _listed(storage)
-        assert len(listed) == 3
-        assert {first.parked_id, other.parked_id} < {each.parked_id for each in listed}
-
-    async def test_messages_parked_by_16_at_once_wait_once(self, storage: BillingStorage) -> None:
-        """A message delivered to many workers at once is kept once."""
-        await asyncio.gather(*(_parked(storage, _a_parked(message_id="m-1")) for _ in range(16)))
-
-        assert len(await _listed(storage)) == 1
-
-    async def test_a_replayed_message_may_be_parked_again(self, storage: BillingStorage) -> None:
-        """It no longer waits, so its next failure is kept too."""
-        message = _a_parked(message_id="m-1")
-        await _parked(storage, message)
-        await _replayed(storage, message)
-
-        await _parked(storage, again := _a_parked(message_id="m-1"))
-
-        assert [each.parked_id for each in await _listed(storage)] == [again.parked_id]
-
-    async def test_marking_notes_when_a_message_was_sent_again(self, storage: BillingStorage) -> None:
-        """It leaves the list of those that wait, and stays among all."""
-        message = _a_parked()
-        await _parked(storage, message)
-
-        await _replayed(storage, message)
-
-        assert await _listed(storage) == []
-        assert await _listed(storage, waiting_only=False) == [replace(message, replayed_at=MOMENT + SECOND)]
-
-    async def test_the_list_is_newest_first_and_bounded(self, storage: BillingStorage) -> None:
-        """No more than asked for, the newest ones."""
-        messages = [_a_parked(parked_at=MOMENT + number * SECOND) for number in (1, 3, 2)]
-        await _parked(storage, *messages)
-
-        assert await _listed(storage, limit=2) == [messages[1], messages[2]]
-
-    async def test_text_without_nul_comes_back_as_it_was(self, storage: BillingStorage) -> None:
-        """Signs from every corner of Unicode, control characters included."""
-        text = "".join(chr(code) for code in (1, 9, 10, 13, 0x7F, 0xA0, 0x2028, 0xFFFD, 0xFFFF, 0x1F600, 0x10FFFF))
-        message = _a_parked(reason=text, subject="evt.x")
-
-        await _parked(storage, message)
-
-        assert await _listed(storage) == [message]
-
-
 async def _received(storage: BillingStorage, *message_ids: str, source: str = "source") -> frozenset[str]:
     async with storage.units() as uow:
         fresh = await uow.inbox.record(source, message_ids, MOMENT)
@@ -227,34 +158,3 @@ async def _kept(storage: BillingStorage, record: KeyRecord) -> None:
     async with storage.units() as uow:
         await uow.keys.save(record)
         await uow.commit()
-
-
-def _a_parked(**values: Any) -> ParkedMessage:
-    parked_id = an_id()
-    defaults: dict[str, Any] = {
-        "parked_id": parked_id,
-        "source": "source",
-        "message_id": f"message-{parked_id}",
-        "subject": "evt.merchant.created",
-        "body": b"{",
-        "reason": "the body is not JSON",
-        "parked_at": MOMENT,
-    }
-    return ParkedMessage(**defaults | values)
-
-
-async def _parked(storage: BillingStorage, *messages: ParkedMessage) -> None:
-    async with storage.units() as uow:
-        await uow.parked.add(messages)
-        await uow.commit()
-
-
-async def _replayed(storage: BillingStorage, message: ParkedMessage) -> None:
-    async with storage.units() as uow:
-        await uow.parked.mark_replayed(message.parked_id, MOMENT + SECOND)
-        await uow.commit()
-
-
-async def _listed(storage: BillingStorage, limit: int = 10, *, waiting_only: bool = True) -> list[ParkedMessage]:
-    async with storage.units() as uow:
-        return list(await uow.parked.list(limit, waiting_only=waiting_only))

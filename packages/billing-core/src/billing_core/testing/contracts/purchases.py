@@ -9,13 +9,15 @@ from uuid import UUID
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus
+from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus, ReviewFinding
 from billing_core.testing.builders import a_purchase, an_id, an_offer
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored
 
 HOUR = timedelta(hours=1)
 TICK = timedelta(microseconds=1)
+ABOUT_ONE = ReviewFinding(reason="payment pay-3: it is of «EUR 2.00», grün", about="pay-größer: 3")
+ABOUT_NONE = ReviewFinding(reason="its platform refuses to say")
 
 
 class PurchasesContract(StorageSuite):
@@ -33,6 +35,10 @@ class PurchasesContract(StorageSuite):
             test=True,
             late=True,
             review_reason="the platform says «EUR 1.00» — not USD 69.99",
+            review_reference="pay-größer",
+            further_findings=(ABOUT_ONE, ABOUT_NONE),
+            dismissed=("first, of «EUR 2.00»", "then another", "first, of «EUR 2.00»"),
+            paid_minor=10**12,
             refunded_minor=5,
             dispute=DisputeStatus.OPEN,
             credits_reversed=2 * 10**9,
@@ -59,6 +65,52 @@ class PurchasesContract(StorageSuite):
 
         async with storage.units() as uow:
             assert await uow.purchases.get(purchase.merchant_id, purchase.purchase_id) == purchase
+
+    @pytest.mark.parametrize("dismissed", [(), ("one",), tuple(f"finding {number}" for number in (3, 1, 5, 2, 4))])
+    async def test_what_a_person_decided_comes_back(self, storage: BillingStorage, dismissed: tuple[str, ...]) -> None:
+        """None, one or several dismissed findings in their order; nothing in question, nothing paid is not no text
+        and not zero."""
+        merchant = await registered(storage)
+        undecided = a_purchase(merchant, dismissed=dismissed)
+        decided = a_purchase(
+            merchant,
+            status=PurchaseStatus.COMPLETED,
+            dismissed=dismissed,
+            review_reason="payment pay-2: it is not the one this purchase was given",
+            review_reference="pay-2",
+            paid_minor=0,
+        )
+
+        await stored(storage, undecided, decided)
+
+        for purchase in (undecided, decided):
+            read = await storage.records.purchase(purchase.merchant_id, purchase.purchase_id)
+            assert read == purchase
+            async with storage.units() as uow:
+                assert await uow.purchases.get(purchase.merchant_id, purchase.purchase_id) == purchase
+
+    @pytest.mark.parametrize("about", [None, "pay-2"])
+    @pytest.mark.parametrize("further", [(), (ABOUT_ONE,), (ABOUT_NONE,), (ABOUT_NONE, ABOUT_ONE) * 2])
+    async def test_every_finding_that_waits_for_a_person_comes_back(
+        self, storage: BillingStorage, further: tuple[ReviewFinding, ...], about: str | None
+    ) -> None:
+        """None, one or several behind the first in their order, each about a payment or about none; answered, it is
+        gone."""
+        merchant = await registered(storage)
+        asked = a_purchase(merchant, review_reason="odd", review_reference=about, further_findings=further)
+        await stored(storage, asked)
+        key = (asked.merchant_id, asked.purchase_id)
+
+        read = await storage.records.purchase(*key)
+        async with storage.units() as uow:
+            held = (await uow.purchases.lock([key]))[asked.purchase_id]
+            answered = replace(held, further_findings=further[1:], version=held.version + 1)
+            await uow.purchases.save([answered])
+            await uow.commit()
+
+        assert read == held == asked
+        assert held.findings == (ReviewFinding(reason="odd", about=about), *further)
+        assert await storage.records.purchase(*key) == answered
 
     async def test_get_answers_for_the_owner_alone(self, storage: BillingStorage) -> None:
         """Another merchant's purchase is as unknown as one that does not exist."""
@@ -150,6 +202,10 @@ class PurchasesContract(StorageSuite):
                 test=True,
                 late=True,
                 review_reason="odd",
+                review_reference="ref-of-another",
+                further_findings=(ABOUT_NONE, ABOUT_ONE),
+                dismissed=("odder", "oddest"),
+                paid_minor=8,
                 refunded_minor=7,
                 dispute=DisputeStatus.WON,
                 credits_reversed=3,
@@ -166,6 +222,28 @@ class PurchasesContract(StorageSuite):
 
         read = [await storage.records.purchase(merchant.merchant_id, each.purchase_id) for each in purchases]
         assert read == changed
+
+    async def test_due_for_check_gives_those_that_were_called_off_while_they_can_be_paid(
+        self, storage: BillingStorage
+    ) -> None:
+        """With a check time like an open one, without it never; a paid one never, saved or stored."""
+        merchant = await registered(storage)
+        called_off = a_purchase(merchant, status=PurchaseStatus.CANCELLED, check_at=MOMENT - HOUR)
+        paid_later = a_purchase(merchant, status=PurchaseStatus.CANCELLED, check_at=MOMENT - HOUR)
+        over = a_purchase(merchant, status=PurchaseStatus.CANCELLED)
+        paid = a_purchase(merchant, status=PurchaseStatus.COMPLETED)
+        open_ = a_purchase(merchant, check_at=MOMENT)
+        await stored(storage, called_off, paid_later, over, paid, open_)
+
+        async with storage.units() as uow:
+            await uow.purchases.lock([(merchant.merchant_id, paid_later.purchase_id)])
+            await uow.purchases.save([_paid(paid_later)])
+            await uow.commit()
+
+        async with storage.units() as uow:
+            assert list(await uow.purchases.due_for_check(MOMENT, 10)) == [called_off, open_]
+            assert called_off not in await uow.purchases.open_of(merchant.merchant_id)
+            assert called_off not in await uow.purchases.past_deadline(called_off.expires_at, 10)
 
     async def test_due_for_check_gives_open_purchases_longest_due_first(self, storage: BillingStorage) -> None:
         """The moment itself counts; later and ended ones are left out, and no more than the limit given."""

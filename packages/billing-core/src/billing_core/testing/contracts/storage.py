@@ -3,8 +3,9 @@
 from billing_core.testing.contracts.housekeeping import HousekeepingContract
 from billing_core.testing.contracts.journal import JournalContract
 from billing_core.testing.contracts.merchants import MerchantsContract
-from billing_core.testing.contracts.messages import InboxContract, KeyRecordsContract, ParkedMessagesContract
+from billing_core.testing.contracts.messages import InboxContract, KeyRecordsContract
 from billing_core.testing.contracts.outbox import JobRunsContract, LeadershipContract, OutboxContract
+from billing_core.testing.contracts.parked_messages import ParkedMessagesContract
 from billing_core.testing.contracts.payment_claims import ArchiveContract, PaymentClaimsContract
 from billing_core.testing.contracts.purchases import PurchasesContract
 from billing_core.testing.contracts.records import BillingRecordsContract

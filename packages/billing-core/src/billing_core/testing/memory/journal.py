@@ -9,7 +9,7 @@ from billing_core.domain.events import Change
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.messages import encode_event
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import Dropped, ParkedMessage
 from billing_core.testing.memory.merchants import merchant_row
 from billing_core.testing.memory.tables import OutboxRow
 from billing_core.testing.memory.transaction import Transaction
@@ -107,7 +107,7 @@ class InMemoryParkedMessages:
 
     async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
         """See `ParkedMessages.list`."""
-        rows = [each for each in self._tx.view.parked.rows() if each.replayed_at is None or not waiting_only]
+        rows = [each for each in self._tx.view.parked.rows() if each.waits or not waiting_only]
         return sorted(rows, key=lambda each: (each.parked_at, each.parked_id), reverse=True)[:limit]
 
     async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
@@ -116,7 +116,18 @@ class InMemoryParkedMessages:
             await self._tx.hold(("parked", message.source, message.message_id))
             self._tx.view.parked.put(parked_id, replace(message, replayed_at=at))
 
+    async def drop(self, parked_id: UUID, dropped: Dropped) -> bool:
+        """See `ParkedMessages.drop`."""
+        if (message := self._tx.view.parked.get(parked_id)) is None:
+            return False
+        await self._tx.hold(("parked", message.source, message.message_id))
+        message = self._tx.view.parked.get(parked_id)  # another transaction may have been faster
+        if message is None or not message.waits:
+            return False
+        self._tx.view.parked.put(parked_id, replace(message, dropped=dropped))
+        return True
+
     def _waits(self, message: ParkedMessage) -> bool:
         key = (message.source, message.message_id)
         rows = self._tx.view.parked.rows()
-        return any((each.source, each.message_id) == key and each.replayed_at is None for each in rows)
+        return any((each.source, each.message_id) == key and each.waits for each in rows)

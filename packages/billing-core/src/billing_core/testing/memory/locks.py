@@ -32,7 +32,7 @@ class RowLocks:
         try:
             await ticket[1]
         finally:
-            del self._waiting_for[owner]
+            self._waiting_for.pop(owner, None)
             if ticket in self._queues.get(row, ()):  # cancelled before its turn
                 self._queues[row].remove(ticket)
 
@@ -53,6 +53,7 @@ class RowLocks:
                 heir, turn = queue.popleft()
                 if not turn.done():
                     self._holders[row] = heir
+                    del self._waiting_for[heir]  # from now on, though its task has not run yet
                     turn.set_result(None)
                     break
             if not queue:

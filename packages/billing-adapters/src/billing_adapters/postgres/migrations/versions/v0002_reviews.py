@@ -18,10 +18,12 @@ def upgrade() -> None:
     """This will add the columns, relax two checks, and claim the short references of what is there."""
     for name in _TABLES:
         op.add_column(name, sa.Column("review_reference", sa.Text(), nullable=True))
-        op.add_column(name, sa.Column("dismissed", sa.Text(), nullable=False, server_default=""))
-        op.alter_column(name, "dismissed", server_default=None)
+        for column in ("further_findings", "dismissed"):
+            # The default stays: the release before goes on adding purchases, and knows nothing of the column.
+            op.add_column(name, sa.Column(column, sa.Text(), nullable=False, server_default=""))
         op.add_column(name, sa.Column("paid_minor", sa.BigInteger(), nullable=True))
         _check(name, "review_reference_length", "char_length(review_reference) between 1 and 255")
+        _check(name, "further_findings_length", "char_length(further_findings) between 0 and 10000")
         _check(name, "dismissed_length", "char_length(dismissed) between 0 and 10000")
         _check(name, "paid_minor_positive", "paid_minor >= 0")
         _uncheck(name, "refunded_minor_bounded")
@@ -44,9 +46,10 @@ def downgrade() -> None:
         _check(name, "check_at_iff_open", f"({_OPEN}) = (check_at is not null)")
         _uncheck(name, "refunded_minor_bounded")
         _check(name, "refunded_minor_bounded", "refunded_minor between 0 and amount_minor")
-        for constraint in ("paid_minor_positive", "dismissed_length", "review_reference_length"):
+        checks = ("paid_minor_positive", "dismissed_length", "further_findings_length", "review_reference_length")
+        for constraint in checks:
             _uncheck(name, constraint)
-        for column in ("paid_minor", "dismissed", "review_reference"):
+        for column in ("paid_minor", "dismissed", "further_findings", "review_reference"):
             op.drop_column(name, column)
 
 

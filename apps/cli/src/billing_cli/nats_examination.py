@@ -1,0 +1,87 @@
+"""What `billing doctor` looks at in NATS: the connection, streams and consumers, what was given up, and the disk."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from billing_adapters.nats.advisories import ADVISORIES, count_given_up, last_given_up
+from billing_adapters.nats.checking import check_streams
+from billing_adapters.nats.connection import NatsConnection
+from billing_adapters.settings import Settings
+from billing_cli.configuration import mask_url
+from billing_cli.findings import Finding, fail, grave, ok, warn
+from billing_core.errors import PublishingUnavailable
+
+MONITOR_PORT: Final = 8222  # where NATS' monitoring listens by custom
+MONITOR_TIMEOUT_S: Final = 2.0
+SYNC: Final = "jetstream sync"
+
+
+async def examine_nats(nats: NatsConnection, settings: Settings) -> Sequence[Finding]:
+    """This will check the server and what is in it. Never raises for what it looks for: that is a finding."""
+    try:
+        await nats.ping()
+    except PublishingUnavailable as away:
+        remedy = f"Start NATS at {mask_url(settings.nats_url.get_secret_value())}, or set BILLING_NATS_URL."
+        return [fail("nats", str(away), f"{remedy} Until then events wait in the outbox.")]
+    version = nats.client.connected_server_version
+    problems = await check_streams(nats)
+    streams = [fail("streams", problem, None) for problem in problems] or [ok("streams", "as they should be")]
+    return [
+        ok("nats", f"version {version.major}.{version.minor}.{version.patch}"),
+        *streams,
+        await _given_up(nats),
+        await _sync(settings),
+    ]
+
+
+async def _given_up(nats: NatsConnection) -> Finding:
+    try:
+        many, last = await count_given_up(nats), await last_given_up(nats)
+    except PublishingUnavailable as failure:
+        return warn("given up", str(failure), "See `streams`.")
+    if many is None:
+        remedy = "Start a worker, which makes it."
+        return warn("given up", f"not known: the stream {ADVISORIES} is missing", remedy)
+    if not many:
+        return ok("given up", "NATS has given no message up")
+    where = "; ".join(f"{each.stream} {each.sequence} of {each.consumer} at {each.at}" for each in last)
+    remedy = (
+        f"Set the consumer's max_deliver to -1, or delete it: a worker makes it anew and takes every message again, "
+        f"and those handled are known by their id. Then `nats stream purge {ADVISORIES}`."
+    )
+    return fail("given up", f"NATS gave {many} message(s) up, the last: {where}", remedy)
+
+
+async def _sync(settings: Settings) -> Finding:
+    """Whether the disk is told before a message is acknowledged: the server's own setting, shown by its monitoring."""
+    url = settings.nats_monitor_url or _custom(settings.nats_url.get_secret_value())
+    try:
+        varz = await _varz(url)
+    except (httpx2.HTTPError, ValueError) as unseen:
+        remedy = "Set BILLING_NATS_MONITOR_URL, or see yourself that the server has `sync_interval: always`."
+        return warn(SYNC, f"not known: {mask_url(url)}/varz cannot be read ({type(unseen).__name__})", remedy)
+    if varz.get("jetstream", {}).get("config", {}).get("sync_always") is True:
+        return ok(SYNC, "every message is on disk before it is acknowledged")
+    remedy = "Set `sync_interval: always` in the jetstream block: a power cut loses up to two minutes otherwise."
+    return grave(SYNC, "messages are acknowledged before they are on disk", remedy, production=_is_production(settings))
+
+
+async def _varz(url: str) -> dict[str, Any]:
+    async with httpx2.AsyncClient(timeout=MONITOR_TIMEOUT_S) as client:
+        answer = await client.get(f"{url.rstrip('/')}/varz")
+    answer.raise_for_status()
+    varz = answer.json()
+    if not isinstance(varz, dict) or "server_id" not in varz:
+        raise ValueError("this is not NATS' monitoring")
+    return varz
+
+
+def _custom(nats_url: str) -> str:
+    return f"http://{urlsplit(nats_url.split(',')[0]).hostname}:{MONITOR_PORT}"
+
+
+def _is_production(settings: Settings) -> bool:
+    return settings.env == "production"
