@@ -46,8 +46,11 @@ class _Away(InMemoryStorage):
 
     @asynccontextmanager
     async def units(self) -> AsyncIterator[InMemoryUnitOfWork]:
-        async with super().units():
-            yield _AwayUnit(Transaction(self.tables, self._locks), self.clock)
+        transaction = Transaction(self.tables, self._locks)
+        try:
+            yield _AwayUnit(transaction, self.clock)
+        finally:
+            transaction.close()
 
 
 class _AwayUnit(InMemoryUnitOfWork):

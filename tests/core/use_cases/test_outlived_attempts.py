@@ -102,3 +102,21 @@ class TestOutlivedAttempt:
         billing.replays.lose_everything()
         assert (await billing.create_purchase(caller, "key-1", LARGE)).answer == successor.answer
         assert statuses(billing) == [PurchaseStatus.PENDING]
+
+    async def test_whose_key_has_gone_on_to_another_purchase_does_not_answer_for_it(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """The second attempt was refused for good and the third began anew: the first one's page belongs to a purchase
+        that failed, and the third one's answer is its own."""
+        caller = await billing.register()
+        async with _waiting(billing, caller) as (attempt, held):
+            billing.platform.fail("create_checkout", REFUSED)
+            with pytest.raises(PlatformRejected):
+                await billing.create_purchase(caller, "key-1", LARGE)
+            async with _waiting(billing, caller) as (third, _):
+                billing.platform.release(held)
+                with pytest.raises(IdempotencyKeyInUse):
+                    await attempt
+
+        assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
+        assert (await billing.create_purchase(caller, "key-1", LARGE)).answer == third.result().answer

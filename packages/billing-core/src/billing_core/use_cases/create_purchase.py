@@ -14,7 +14,13 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Offer, PriceBook
 from billing_core.domain.purchases import Purchase, create_purchase
 from billing_core.domain.return_urls import ReturnUrlPolicy
-from billing_core.errors import PlatformError, PlatformRejected, PurchaseNotFound, TooManyOpenPurchases
+from billing_core.errors import (
+    IdempotencyKeyInUse,
+    PlatformError,
+    PlatformRejected,
+    PurchaseNotFound,
+    TooManyOpenPurchases,
+)
 from billing_core.ports.clock import Clock, NewId
 from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
@@ -186,10 +192,14 @@ class CreatePurchase:
                 await uow.purchases.save([taken.purchase])
                 await uow.journal.record(taken.changes)
             stored = await _stored(uow, attempt)
+            answered = None
             if stored is not None and stored.answer is not None:
-                return Answered(answer=stored.answer, replayed=True)  # a successor was faster; one answer for ever
-            answered = await _answer(uow, attempt.record, taken.purchase, attempt.outcome, now)
+                answered = Answered(answer=stored.answer, replayed=True)  # a successor was faster
+            elif stored is None or stored.purchase_id == purchase_id:
+                answered = await _answer(uow, attempt.record, taken.purchase, attempt.outcome, now)
             await uow.commit()
+        if answered is None:  # a successor has gone on to another purchase, and will answer
+            raise IdempotencyKeyInUse(retry_after_s=1)
         return answered
 
 

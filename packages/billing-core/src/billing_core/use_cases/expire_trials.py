@@ -75,8 +75,8 @@ class _DueTrials:
 
     async def _decide_alone(self, trial: Trial, decide: Decide) -> int:
         async with self._units() as uow:
-            running = (await uow.trials.lock_running([trial.merchant_id])).get(trial.merchant_id, trial)
-            changed, fault = await self._save(uow, [decide(running)])
+            running = (await uow.trials.lock_running([trial.merchant_id])).get(trial.merchant_id)
+            changed, fault = await self._save(uow, [] if running is None else [decide(running)])
         if fault is not None:
             self._left[trial.trial_id] = fault
         return changed

@@ -13,7 +13,7 @@ from billing_core.domain.events import Change, Origin
 from billing_core.domain.packs import PriceBook, TrialTerms
 from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
-from billing_core.errors import ResolutionRefused, StorageUnavailable
+from billing_core.errors import ResolutionRefused, StorageConflict, StorageUnavailable
 from billing_core.ports.clock import Clock
 from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
 
@@ -101,9 +101,9 @@ async def settle_apart(
     where that fails. The changes of a batch stand with each of its settlements. Raises StorageUnavailable."""
     try:
         changes = await settle(settlements, told_now=told_now, dry_run=dry_run)
-    except StorageUnavailable:
-        raise
-    except Exception as fault:  # noqa: BLE001 - whatever it is, it must not stop the others
+    except Exception as fault:
+        if isinstance(fault, StorageUnavailable) and not isinstance(fault, StorageConflict):
+            raise
         if len(settlements) == 1:
             return [Settled(fault=fault)]
         apart = [await settle_apart(settle, [each], told_now=told_now, dry_run=dry_run) for each in settlements]
