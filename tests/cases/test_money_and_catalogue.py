@@ -15,7 +15,8 @@ from tests.cases.workers import Workers, the_merchant, the_purchase
 from billing_adapters.stand_ins.faults import Fault
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Catalog, CreditPack, PriceBook, default_catalog
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import InvalidPack, PlatformProtocolError
 from billing_core.testing import MOMENT, InMemoryBilling, ScriptedPlatform, a_merchant, an_origin
 from billing_core.testing.builders import again

@@ -21,7 +21,8 @@ from tests.cases.recorded import (
 from tests.cases.workers import Workers, the_purchase
 
 from billing_adapters.postgres.database import Database
-from billing_core.domain.purchases import PaymentStatus, PurchaseStatus
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformUnavailable, ResolutionRefused
 from billing_core.testing import InMemoryBilling, ScriptedPlatform, an_origin
 from billing_core.testing.builders import again

@@ -9,7 +9,8 @@ from tests.cases.recorded import a_notice, facts, key_of, net_credits, recorded,
 from tests.cases.vendors import on_stripe
 from tests.cases.workers import Workers, the_purchase
 
-from billing_core.domain.purchases import DisputeStatus, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.testing import InMemoryBilling, a_merchant, an_origin
 from billing_core.use_cases.inbound import Done
 

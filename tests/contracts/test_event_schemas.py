@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 from billing_core.domain.events import Change, CreditsGranted
 from billing_core.domain.money import Money
 from billing_core.domain.packs import TrialTerms
-from billing_core.domain.purchases import DisputeStatus, PaymentStatus, Purchase, PurchaseStatus, create_purchase
+from billing_core.domain.payments import DisputeStatus, PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus, create_purchase
 from billing_core.domain.trials import refuse_trial, start_trial
 from billing_core.messages import encode_event, schemas
 from billing_core.testing import MOMENT, a_merchant, a_purchase, a_report, an_offer, an_origin

@@ -13,7 +13,7 @@ from billing_adapters.platforms.sandbox_books import (
     SandboxEntry,
 )
 from billing_adapters.postgres.database import Database
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.testing import MOMENT, a_merchant, a_purchase, an_offer
 from billing_core.testing.contracts import PaymentPlatformContract

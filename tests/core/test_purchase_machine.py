@@ -18,16 +18,8 @@ from billing_core.domain.events import (
     PurchaseNeedsReview,
 )
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import (
-    UNPAID_ENDS,
-    DisputeStatus,
-    PaymentReport,
-    PaymentStatus,
-    Purchase,
-    PurchaseDecision,
-    PurchaseStatus,
-    create_purchase,
-)
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.purchases import UNPAID_ENDS, Purchase, PurchaseDecision, PurchaseStatus, create_purchase
 from billing_core.testing import MOMENT, a_merchant, an_offer, an_origin
 
 MERCHANT, BY = a_merchant(), an_origin()

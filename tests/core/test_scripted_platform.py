@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
 from billing_core.errors import (
     MalformedMessage,
     PlatformUnavailable,

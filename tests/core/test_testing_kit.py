@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import billing_core.testing
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog
-from billing_core.domain.purchases import PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import TrialStatus
 from billing_core.errors import (
     MalformedMessage,

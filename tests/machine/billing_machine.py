@@ -14,7 +14,8 @@ from tests.machine.oracle import Oracle, money_and_credits_agree, open_ones_are_
 from tests.machine.world import MERCHANTS, OPERATOR, SHOPS, Books, Storage, World, settled
 
 from billing_core.domain.events import Change
-from billing_core.domain.purchases import UNPAID_ENDS, DisputeStatus, PaymentStatus, Purchase
+from billing_core.domain.payments import DisputeStatus, PaymentStatus
+from billing_core.domain.purchases import UNPAID_ENDS, Purchase
 from billing_core.errors import (
     PlatformAuthError,
     PlatformError,

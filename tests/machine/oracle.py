@@ -5,7 +5,8 @@ from uuid import UUID
 
 from tests.machine.world import SHOPS, Books, World
 
-from billing_core.domain.purchases import UNPAID_ENDS, DisputeStatus, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus, PaymentStatus
+from billing_core.domain.purchases import UNPAID_ENDS, Purchase, PurchaseStatus
 from billing_core.testing.scripted_platform import Payment
 
 

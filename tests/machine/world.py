@@ -14,7 +14,8 @@ from uuid import UUID
 
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Catalog, CreditPack, PriceBook, TrialTerms, default_catalog
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import BillingError, PublishingUnavailable
 from billing_core.messages import InboundMessage
 from billing_core.ports.clock import Clock

@@ -23,7 +23,8 @@ from billing_adapters.platforms.sandbox_books import (
 from billing_adapters.platforms.sandbox_offer import InvalidOffer, OfferSigner, SandboxOffer
 from billing_adapters.postgres.database import Database, open_database
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentStatus, Purchase
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import MalformedMessage, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.testing import MOMENT, a_merchant, a_purchase, an_offer

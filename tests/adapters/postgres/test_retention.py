@@ -15,7 +15,8 @@ from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
-from billing_core.domain.purchases import DisputeStatus, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.testing import FixedClock, InMemoryBilling
 from billing_core.use_cases.inbound import Done
 from billing_core.views import PurchaseView

@@ -31,7 +31,8 @@ from billing_core.domain.events import Origin
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import default_catalog
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, create_purchase
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
 from billing_core.ports.storage import ParkedMessage
 

@@ -10,7 +10,7 @@ from tests.apps.http_pages.conftest import RETURN_URL, SECRET, Pages, some_setti
 
 from billing_adapters.platforms.sandbox import SandboxPlatform
 from billing_adapters.platforms.sandbox_books import SandboxEntry
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import StorageUnavailable
 from billing_core.messages import PURCHASE_UPDATED, InboundMessage, PurchaseUpdated, open_envelope, read_data
 from billing_core.testing import an_offer

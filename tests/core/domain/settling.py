@@ -4,7 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from billing_core.domain.events import Fact
-from billing_core.domain.purchases import PaymentStatus, Purchase, PurchaseDecision
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseDecision
 from billing_core.testing import MOMENT, a_purchase, a_report, an_origin
 
 NOW = MOMENT + timedelta(hours=2)

@@ -7,11 +7,11 @@ from tests.core.domain.settling import BY, NOW, TICK, a_paid_purchase, facts, se
 
 from billing_core.domain.events import CreditsPurchased, PurchaseNeedsReview
 from billing_core.domain.money import Money
+from billing_core.domain.payments import PaymentStatus
 from billing_core.domain.purchases import (
     PAID,
     REMEMBERED_FINDINGS,
     UNPAID_ENDS,
-    PaymentStatus,
     Purchase,
     PurchaseDecision,
     PurchaseStatus,

@@ -17,16 +17,8 @@ from billing_core.domain.events import (
     PurchaseFailed,
 )
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import (
-    OPEN,
-    PAID,
-    UNPAID_ENDS,
-    PaymentReport,
-    PaymentStatus,
-    PurchaseDecision,
-    PurchaseStatus,
-    create_purchase,
-)
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import OPEN, PAID, UNPAID_ENDS, PurchaseDecision, PurchaseStatus, create_purchase
 from billing_core.testing import a_merchant, a_purchase, an_offer, an_origin
 
 

@@ -9,7 +9,8 @@ from tests.core.domain.settling import BY, NOW, a_paid_purchase, facts, settled
 
 from billing_core.domain.events import CreditsPurchased, CreditsRestored, CreditsReversed
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PurchaseDecision, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import PurchaseDecision, PurchaseStatus
 from billing_core.testing import a_purchase, a_report, an_offer
 
 

@@ -7,7 +7,8 @@ from tests.core.domain.settling import BY, NOW, UNPAID_REPORTS, a_paid_purchase,
 
 from billing_core.domain.events import CreditsPurchased, CreditsReversed, PurchaseNeedsReview
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import REMEMBERED_FINDINGS, PaymentStatus, PurchaseDecision, PurchaseStatus
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import REMEMBERED_FINDINGS, PurchaseDecision, PurchaseStatus
 from billing_core.errors import ResolutionRefused
 from billing_core.testing import a_purchase, a_report, an_offer, an_origin
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored
 
-from billing_core.domain.purchases import PaymentReport
+from billing_core.domain.payments import PaymentReport
 from billing_core.errors import PlatformError, PlatformProtocolError, PlatformRejected, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.testing import InMemoryBilling, ScriptedPlatform

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformUnavailable
 from billing_core.ports.platforms import Checkout, PlatformAccount, Refund
 from billing_core.testing import InMemoryBilling, InMemoryStorage, ScriptedPlatform, a_purchase_updated, an_origin

@@ -10,7 +10,8 @@ import pytest
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored, told
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentReport, PurchaseStatus
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount, Refund
 from billing_core.testing import FixedClock, InMemoryBilling, ScriptedPlatform

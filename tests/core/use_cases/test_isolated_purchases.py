@@ -18,7 +18,8 @@ from tests.core.use_cases.stored_purchases import (
 )
 
 from billing_core.domain.events import Change
-from billing_core.domain.purchases import PaymentReport, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import (
     LONGEST_RETRY_AFTER_S,
     PlatformAuthError,

@@ -17,7 +17,8 @@ from tests.core.use_cases.stored_purchases import (
     told,
 )
 
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformError, PlatformUnavailable, PurchaseNotFound, ResolutionRefused
 from billing_core.testing import InMemoryBilling, ScriptedPlatform, an_origin
 from billing_core.testing.scripted_platform import Verb

@@ -5,7 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import PlatformUnavailable
 from billing_core.ports.platforms import Checkout, PlatformAccount

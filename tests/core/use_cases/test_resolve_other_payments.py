@@ -17,7 +17,8 @@ from tests.core.use_cases.stored_purchases import (
 )
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentStatus, PurchaseStatus
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformAuthError, PlatformRejected, PlatformUnavailable, ResolutionRefused
 from billing_core.testing import InMemoryBilling, an_origin
 from billing_core.testing.scripted_platform import Verb

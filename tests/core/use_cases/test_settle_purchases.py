@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from billing_core.domain.packs import Catalog, TrialTerms, default_catalog
-from billing_core.domain.purchases import PaymentStatus, PurchaseStatus
+from billing_core.domain.payments import PaymentStatus
+from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.trials import TrialStatus
 from billing_core.errors import ReferenceAlreadyClaimed
 from billing_core.testing import InMemoryBilling, a_report, an_origin

@@ -9,7 +9,8 @@ from billing_cli.platform_trouble import sentence, trouble_document
 from billing_cli.terminal import Row
 from billing_core.domain.events import Change, Price, TrialConverted
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, Purchase
+from billing_core.domain.payments import DisputeStatus, PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import BillingError, PlatformError
 from billing_core.use_cases.ask_platforms import PlatformAnswer
 from billing_core.use_cases.check_purchases import Finding

@@ -11,7 +11,8 @@ from billing_core.domain.packs import (
     default_catalog,
     default_price_book,
 )
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.errors import BillingError
 

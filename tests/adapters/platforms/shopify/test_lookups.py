@@ -19,7 +19,8 @@ from tests.adapters.platforms.shopify.shop import (
 from billing_adapters.platforms.shopify import platform as adapter
 from billing_adapters.stand_ins.faults import Fault
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformProtocolError
 from billing_core.testing import MOMENT
 

@@ -14,7 +14,8 @@ from billing_adapters.platforms.stripe_checkout.platform import StripePlatform
 from billing_adapters.settings import Settings
 from billing_adapters.stand_ins.serving import serving
 from billing_adapters.stand_ins.stripe import StripeStandIn
-from billing_core.domain.purchases import PaymentReport, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.testing import MOMENT, FixedClock, a_merchant, a_purchase
 

@@ -22,7 +22,7 @@ from billing_adapters.platforms.stripe_checkout.failures import LONGEST_RETRY_AF
 from billing_adapters.platforms.stripe_checkout.platform import StripePlatform
 from billing_adapters.stand_ins.faults import Fault
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentReport, PaymentStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.errors import (
     PlatformAuthError,
     PlatformConflict,

@@ -16,7 +16,7 @@ from tests.adapters.platforms.stripe.account import (
 )
 
 from billing_adapters.stand_ins.faults import Fault
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import PlatformProtocolError, PlatformUnavailable
 
 REFUSED = Written(status=400, body={"error": {"type": "invalid_request_error"}})

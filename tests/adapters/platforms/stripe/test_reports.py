@@ -16,7 +16,7 @@ from tests.adapters.platforms.stripe.account import (
 
 from billing_adapters.platforms.stripe_checkout.reports import Dispute, worst
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PaymentStatus
+from billing_core.domain.payments import DisputeStatus, PaymentStatus
 from billing_core.errors import PlatformProtocolError
 from billing_core.testing import MOMENT, an_offer
 

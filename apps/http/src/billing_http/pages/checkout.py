@@ -14,7 +14,7 @@ from billing_adapters.logs import get_logger
 from billing_adapters.platforms.sandbox import NAME, SandboxPlatform
 from billing_adapters.platforms.sandbox_books import SandboxEntry
 from billing_adapters.platforms.sandbox_offer import InvalidOffer, SandboxOffer, is_reference
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import PlatformUnavailable, PublishingUnavailable
 from billing_http.pages.documents import SECURITY_HEADERS, document, trouble
 from billing_http.pages.notices import send_notice

@@ -20,7 +20,8 @@ from billing_adapters.platforms.sandbox_offer import (
     reference_of,
 )
 from billing_core.domain.money import MAX_AMOUNT_MINOR
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import MalformedMessage, PlatformUnavailable, StorageUnavailable
 from billing_core.ports.platforms import Checkout, Notice, PlatformAccount
 

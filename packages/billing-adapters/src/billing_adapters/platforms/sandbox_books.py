@@ -11,7 +11,7 @@ from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import sandbox_payments
 from billing_adapters.postgres.wire import Record
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import StorageUnavailable
 
 # What a checkout costs that was called off before anybody said what it costs (ISO 4217: XXX is no currency).

@@ -11,7 +11,8 @@ from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Offer
-from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus, ReviewFinding
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus, ReviewFinding
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage

@@ -40,7 +40,8 @@ from billing_adapters.postgres.columns import (
     text_column,
 )
 from billing_core.domain.money import MAX_AMOUNT_MINOR
-from billing_core.domain.purchases import OPEN, PAID, DisputeStatus, PurchaseStatus
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import OPEN, PAID, PurchaseStatus
 from billing_core.domain.return_urls import MAX_LENGTH
 from billing_core.domain.trials import TrialStatus
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ from billing_core.domain.idempotency import RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Offer
-from billing_core.domain.purchases import OPEN, PAID, PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import OPEN, PAID, Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED, InboundMessage
 from billing_core.testing.clock import MOMENT, uuid7

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus, Purchase
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import MalformedMessage, PlatformError
 from billing_core.ports.platforms import Checkout, Notice, PlatformAccount, Refund
 

@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import MAX_AMOUNT_MINOR, Money
 from billing_core.domain.packs import MAX_CREDITS, Catalog, CreditPack, Offer, TrialTerms
-from billing_core.domain.purchases import (
-    REMEMBERED_FINDINGS,
-    DisputeStatus,
-    PaymentReport,
-    PaymentStatus,
-    Purchase,
-    PurchaseStatus,
-    ReviewFinding,
-)
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.purchases import REMEMBERED_FINDINGS, Purchase, PurchaseStatus, ReviewFinding
 from billing_core.testing.builders import a_purchase
 from billing_core.testing.clock import MOMENT, uuid7
 

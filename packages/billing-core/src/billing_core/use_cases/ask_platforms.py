@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformError, PlatformFault, PlatformUnavailable
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
 

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from billing_core.domain.events import Change, Origin, TrialConverted
-from billing_core.domain.purchases import PAID, PaymentReport, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import PAID, Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformFault, ReferenceAlreadyClaimed
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount

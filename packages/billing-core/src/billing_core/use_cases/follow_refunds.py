@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from billing_core.domain.events import Origin
-from billing_core.domain.purchases import PAID, PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import PAID, Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformFault
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import Refund, RefundSource

@@ -8,7 +8,8 @@ from typing import Literal, TypeVar
 from uuid import UUID
 
 from billing_core.domain.events import Change, Origin
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformError, PurchaseNotFound, ReferenceAlreadyClaimed, ResolutionRefused
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PaymentPlatform, PlatformAccount

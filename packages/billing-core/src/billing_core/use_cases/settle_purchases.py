@@ -11,7 +11,8 @@ from uuid import UUID
 
 from billing_core.domain.events import Change, Origin
 from billing_core.domain.packs import PriceBook, TrialTerms
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseDecision, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.errors import ResolutionRefused, StorageConflict, StorageUnavailable
 from billing_core.ports.clock import Clock

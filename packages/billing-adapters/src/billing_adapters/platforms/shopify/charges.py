@@ -9,7 +9,8 @@ from pydantic import Field
 
 from billing_adapters.logs import get_logger
 from billing_adapters.platforms.shopify.shapes import CHARGE_GID, NAME, Amount, Instant, Shape
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformProtocolError, PlatformRejected
 from billing_core.ports.platforms import Checkout, PlatformAccount
 

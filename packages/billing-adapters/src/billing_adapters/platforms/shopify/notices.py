@@ -7,7 +7,7 @@ from pydantic import Field, ValidationError
 
 from billing_adapters.platforms.shopify.charges import PAYMENT_STATUSES, reference_in
 from billing_adapters.platforms.shopify.shapes import CHARGE_GID, SHOP_GID, Instant, Shape
-from billing_core.domain.purchases import PaymentStatus
+from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import MalformedMessage
 from billing_core.ports.platforms import Notice
 

@@ -17,7 +17,8 @@ from billing_adapters.platforms.shopify.charges import (
 from billing_adapters.platforms.shopify.documents import CREATE_CHARGE, LOOK_UP_CHARGE, SWEEP_CHARGES
 from billing_adapters.platforms.shopify.notices import read_charge_notice
 from billing_adapters.platforms.shopify.shapes import CHARGE_GID, NAME, shaped
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformProtocolError
 from billing_core.ports.platforms import Checkout, Notice, PlatformAccount
 

@@ -20,7 +20,8 @@ from billing_adapters.platforms.stripe_checkout.reports import (
     report_of,
 )
 from billing_adapters.platforms.stripe_checkout.requests import checkout_params, idempotency_keys
-from billing_core.domain.purchases import PaymentReport, Purchase
+from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformProtocolError
 from billing_core.ports.platforms import Checkout, Notice, PlatformAccount
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from billing_adapters.platforms.stripe_checkout.amounts import from_stripe
 from billing_adapters.platforms.stripe_checkout.marks import is_marked, platform_account_id
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
 from billing_core.ports.platforms import PlatformAccount
 
 SESSION_ID = r"^cs_[A-Za-z0-9_-]{1,250}$"

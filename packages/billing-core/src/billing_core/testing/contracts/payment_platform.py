@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from billing_core.domain.purchases import PaymentReport, PaymentStatus, Purchase, PurchaseStatus
+from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import MalformedMessage
 from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
 from billing_core.testing.builders import a_merchant, a_purchase, an_origin

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.purchases import DisputeStatus, Purchase, PurchaseStatus, ReviewFinding
+from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus, ReviewFinding
 from billing_core.testing.builders import a_purchase, an_id, an_offer
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored
