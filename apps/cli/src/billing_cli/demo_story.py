@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import uuid
 from collections.abc import AsyncIterator, Mapping
@@ -39,9 +40,11 @@ class DemoStory:
         """This will take the running service, where to show what happens, and who signs the merchant's token."""
         self._service, self._urls, self._screen, self._signer = service, service.urls, screen, signer
         self._events: asyncio.Queue[InboundMessage] = asyncio.Queue()
+        self._asked_to_end = False
 
     async def tell(self) -> None:
-        """This will act it all out. Raises ServiceFailed where something does not happen."""
+        """This will act it all out. Raises ServiceFailed where something does not happen, CancelledError on Ctrl-C."""
+        self._listen_to_ctrl_c()
         token = self._signer.sign(
             merchant_id=MERCHANT_ID, platform=PLATFORM, subject="billing-demo", ttl=timedelta(hours=1)
         )
@@ -60,6 +63,7 @@ class DemoStory:
             await self._credits_arrive(http, purchase["id"])
             await self._trial_expires(http, trial)
             await self._sum_up(http)
+        self._end_if_asked()
 
     async def _merchant_arrives(self) -> None:
         self._act("1. A merchant installs the app; another service announces it")
@@ -124,10 +128,23 @@ class DemoStory:
         )
 
     def _act(self, title: str) -> None:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError  # Ctrl-C came, and the library that was awaited swallowed it
+        self._end_if_asked()
         self._screen.act(title)
+
+    def _listen_to_ctrl_c(self) -> None:
+        task = asyncio.current_task()
+
+        def ask_to_end() -> None:
+            self._asked_to_end = True
+            if task is not None:
+                task.cancel()
+
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # so shells start what runs in the background
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, ask_to_end)
+
+    def _end_if_asked(self) -> None:
+        if self._asked_to_end:
+            raise asyncio.CancelledError  # Ctrl-C came, and the library that was awaited swallowed it
 
     # --- how ---------------------------------------------------------------------------------------------------------
 

@@ -24,7 +24,10 @@ def run_demo(*, json: bool) -> None:
     signer = Signer(secret=secrets.token_hex(32), issuer="billing-demo", audience="billing")
     with TemporaryFolder("billing-demo-") as folder, _service(folder, screen, signer) as service:
         screen.servers(service.urls.http, time.monotonic() - started_s)
-        asyncio.run(DemoStory(service, screen, signer).tell())
+        try:
+            asyncio.run(DemoStory(service, screen, signer).tell())
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
         told_s = time.monotonic() - started_s
     screen.end(told_s)
 
