@@ -1,0 +1,85 @@
+"""`python -m tests.faults.chaos`: break the whole service on purpose, heal it, and judge what is left."""
+
+import argparse
+import asyncio
+import logging
+import random
+import shutil
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+import uvloop
+from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.report import end_progress, figures, report, tell_progress
+from tests.faults.chaos.run import Plan, Run, Verdict
+from tests.faults.defects.processes import DEFECTS
+
+INTERRUPTED = 130
+
+
+def main() -> int:
+    """This will run once and return 0, 1 where a rule was broken, or 130 after Ctrl-C, with nothing left running."""
+    plan, history = _read_arguments()
+    # The harness's own connections break with the servers; what matters of that is in the history.
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    with Chronicle(history) as chronicle, tempfile.TemporaryDirectory(prefix="billing-chaos-") as folder:
+        chronicle.note("begin", seed=plan.seed, seconds=plan.seconds, defect=plan.defect)
+        try:
+            verdict = uvloop.run(_run(Run(plan, Path(folder), chronicle)))
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        sys.stdout.write(report(plan, chronicle, verdict) + "\n")
+        chronicle.note("end", **figures(chronicle, verdict))
+        if verdict.violations:
+            _keep_logs(Path(folder), history)
+    return 1 if verdict.violations else 0
+
+
+async def _run(run: Run) -> Verdict:
+    telling = asyncio.create_task(tell_progress(run))
+    try:
+        return await run()
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):  # we did that
+            await telling
+        end_progress()
+
+
+def _read_arguments() -> tuple[Plan, Path]:
+    parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to break things (default 20)")
+    parser.add_argument("--seed", type=int, help="which faults, in which order (default: a new one)")
+    parser.add_argument("--http", type=int, default=2, help="HTTP processes (default 2)")
+    parser.add_argument("--workers", type=int, default=3, help="workers (default 3)")
+    parser.add_argument("--clients", type=int, default=16, help="clients in a closed loop (default 16)")
+    parser.add_argument("--history", type=Path, help="where to write what broke when (default chaos-SEED.jsonl)")
+    parser.add_argument("--defect", choices=DEFECTS, help="build the processes wrong in this way, to see it caught")
+    told = parser.parse_args()
+    seed = random.SystemRandom().randrange(1_000_000) if told.seed is None else told.seed
+    plan = Plan(
+        seconds=told.seconds,
+        seed=seed,
+        http=told.http,
+        workers=told.workers,
+        clients=told.clients,
+        defect=told.defect,
+    )
+    return plan, told.history or Path(tempfile.gettempdir()) / f"chaos-{seed}.jsonl"
+
+
+def _keep_logs(folder: Path, history: Path) -> None:
+    """What the processes said stays beside the history of a run that broke a rule."""
+    kept = history.with_suffix(".logs")
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
+    for log in (*folder.glob("*.log"), *folder.glob("servers/log/*.log")):
+        shutil.copy(log, kept / log.name)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

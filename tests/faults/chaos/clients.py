@@ -1,0 +1,174 @@
+"""Merchants' shops over HTTP: each asks under one key until it is answered, and meanwhile does other things."""
+
+import asyncio
+import itertools
+import random
+import time
+import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+from tests.faults.chaos.announcements import Announcements
+from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.payers import Payers
+from tests.faults.chaos.system import System
+from tests.faults.oracle import Told
+
+TRIALS, PURCHASES = "/api/billing/trials", "/api/billing/purchases"
+PACKS = ("small", "medium", "large")
+PATIENCE_S = 4.0
+# A client waits so long, then does something else beside; so many things at most.
+TURN_S, MOST_TURNS = 1.0, 64
+INSISTS_FOR_S = 30.0
+BAD, REPEATED, REUSED = 0.02, 0.05, 0.02
+NOT_REGISTERED_YET_S = 0.05
+# No answer at all, the platform or the storage in trouble: the client must ask again, under the same key.
+_UNDECIDED = frozenset({None, 502, 503})
+
+
+class Clients:
+    """Every client, and what they were told."""
+
+    def __init__(
+        self, system: System, announcements: Announcements, payers: Payers, chronicle: Chronicle, *, seed: int
+    ) -> None:
+        self._system, self._announcements, self._payers = system, announcements, payers
+        self._chronicle, self._random = chronicle, random.Random(f"clients {seed}")
+        self._http = httpx2.AsyncClient(timeout=PATIENCE_S)
+        self._tokens: dict[str, str] = {}
+        self._registered: set[str] = set()
+        self._turns: set[asyncio.Task[None]] = set()
+        self.told: list[Told] = []
+        self.stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """This will be one client until `stop` is set; it turns to other things while one takes long."""
+        while not self.stop.is_set():
+            turn = asyncio.create_task(self._turn())
+            self._turns.add(turn)
+            await asyncio.wait({turn}, timeout=TURN_S if len(self._turns) < MOST_TURNS else None)
+            self._forget_what_ended()
+        if self._turns:
+            await asyncio.wait(self._turns)
+        self._forget_what_ended()
+
+    async def arrive(self, merchant_id: str) -> bool:
+        """This will look whether the merchant is registered yet, and start the trial once it is."""
+        answer = await self._ask("GET", "/api/billing", merchant_id)
+        if answer is None or answer.status_code != 200:
+            await asyncio.sleep(NOT_REGISTERED_YET_S)
+            return False
+        self._registered.add(merchant_id)
+        await self._insist(TRIALS, merchant_id, {}, str(uuid.uuid4()))
+        return True
+
+    async def close(self) -> None:
+        """This will send everybody home and hang up."""
+        self.stop.set()
+        for turn in self._turns:
+            turn.cancel()
+        await asyncio.gather(*self._turns, return_exceptions=True)
+        await self._http.aclose()
+
+    # --- what they want ----------------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        merchant_id = self._random.choice(tuple(self._announcements.shops))
+        if merchant_id not in self._registered:
+            await self.arrive(merchant_id)
+        elif self._random.random() < BAD:
+            await self._ask_badly(merchant_id)
+        else:
+            await self._buy(merchant_id)
+
+    def _forget_what_ended(self) -> None:
+        for turn in [each for each in self._turns if each.done()]:
+            self._turns.discard(turn)
+            turn.result()
+
+    async def _buy(self, merchant_id: str) -> None:
+        wanted = {"pack": self._random.choice(PACKS), "return_url": "https://shop.example/billing"}
+        key = str(uuid.uuid4())
+        told = await self._insist(PURCHASES, merchant_id, wanted, key)
+        if told is None or told.status >= 400:
+            return
+        if told.document["checkout_url"] is not None:
+            self._payers.take(told.document)
+        fate = self._random.random()
+        if fate < REPEATED:
+            await self._insist(PURCHASES, merchant_id, wanted, key)
+        elif fate < REPEATED + REUSED:
+            other = await self._insist(PURCHASES, merchant_id, {**wanted, "return_url": "https://x.example/"}, key)
+            if other is not None and other.status != 422:
+                self._chronicle.accuse(f"a key used for another request was answered {other.status}, not 422")
+
+    async def _ask_badly(self, merchant_id: str) -> None:
+        """Ask for what must be refused, and nothing may come of."""
+        body, headers = self._random.choice((
+            ({"pack": "no-such-pack", "return_url": "https://shop.example/"}, {"Idempotency-Key": str(uuid.uuid4())}),
+            ({"pack": "small", "return_url": "javascript:alert(1)"}, {"Idempotency-Key": str(uuid.uuid4())}),
+            ({"pack": "small", "return_url": "https://shop.example/"}, {}),
+            ({"pack": "\0", "return_url": 7, "more": None}, {"Idempotency-Key": str(uuid.uuid4())}),
+            ({"pack": "small"}, {"Idempotency-Key": str(uuid.uuid4()), "Authorization": "Bearer none"}),
+            ({"pack": "small"}, {"Idempotency-Key": str(uuid.uuid4()), "X-Platform": "shopify"}),
+        ))  # fmt: skip
+        answer = await self._ask("POST", PURCHASES, merchant_id, body, headers)
+        if answer is not None and not (400 <= answer.status_code < 500 or answer.status_code == 503):
+            self._chronicle.accuse(f"a bad request was answered {answer.status_code}: {body} {sorted(headers)}")
+
+    # --- how they ask ------------------------------------------------------------------------------------------------
+
+    async def _insist(self, path: str, merchant_id: str, body: Mapping[str, Any], key: str) -> Told | None:
+        """This will ask under the one key until there is an answer; None where none came before the patience ended."""
+        give_up_at_s = time.monotonic() + INSISTS_FOR_S
+        for attempt in itertools.count():
+            answer = await self._ask("POST", path, merchant_id, body, {"Idempotency-Key": key})
+            status = None if answer is None else answer.status_code
+            document = {} if answer is None or status in _UNDECIDED else answer.json()
+            in_use = document.get("code") == "IDEMPOTENCY_KEY_IN_USE"
+            if status not in _UNDECIDED and not in_use:
+                told = Told(merchant_id=merchant_id, key=key, status=status or 0, document=document)
+                self.told.append(told)
+                return told
+            if self.stop.is_set() or time.monotonic() > give_up_at_s:
+                break
+            await asyncio.sleep(1 if in_use else self._random.uniform(0, min(0.05 * 2**attempt, 1.0)))
+        self._chronicle.count("load", "requests given up")
+        return None
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        merchant_id: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response | None:
+        """This will ask one of the doors; None where no answer came."""
+        url = f"{self._random.choice(self._system.doors)}{path}"
+        own = {"Authorization": f"Bearer {self._token(merchant_id)}", "X-Platform": "stripe"}
+        try:
+            answer = await self._http.request(method, url, json=body, headers={**own, **(headers or {})})
+        except (httpx2.TransportError, AttributeError):  # the latter: anyio asks a socket that was just reset its name
+            self._chronicle.count("answers", "none")
+            return None
+        self._chronicle.count("answers", f"{answer.status_code}{_how(answer)}")
+        if answer.status_code == 500:
+            self._chronicle.accuse(f"{method} {path} was answered 500")
+        return answer
+
+    def _token(self, merchant_id: str) -> str:
+        if merchant_id not in self._tokens:
+            self._tokens[merchant_id] = self._system.signer.sign(
+                merchant_id=merchant_id, platform="stripe", subject="chaos", ttl=timedelta(hours=2)
+            )
+        return self._tokens[merchant_id]
+
+
+def _how(answer: httpx2.Response) -> str:
+    """What else matters about an answer: the refusal's code, or that it was given before."""
+    if answer.status_code >= 400:
+        return f" {answer.json().get('code', '')}"
+    return " replayed" if "Idempotency-Replayed" in answer.headers else ""

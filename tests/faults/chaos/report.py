@@ -1,0 +1,101 @@
+"""What a person reads of a run: one line while it goes on, and the figures and broken rules at the end."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.run import Plan, Run, Verdict
+
+from billing_core.domain.events import CreditsPurchased
+
+LIVE_EVERY_S, PLAIN_EVERY_S = 0.25, 5.0
+SHOWN_VIOLATIONS = 20
+
+
+async def tell_progress(run: Run) -> None:
+    """This will tell how far the run is until it is cancelled: one line that changes on a terminal, a line every five
+    seconds elsewhere."""
+    live = sys.stderr.isatty()
+    while True:
+        line = _progress(run)
+        sys.stderr.write(f"\r\033[2K{line}" if live else f"{line}\n")
+        sys.stderr.flush()
+        await asyncio.sleep(LIVE_EVERY_S if live else PLAIN_EVERY_S)
+
+
+def end_progress() -> None:
+    """This will leave the line that changes."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[2K")
+
+
+def report(plan: Plan, chronicle: Chronicle, verdict: Verdict) -> str:
+    """The report of a run."""
+    return "\n".join(_lines(plan, chronicle, verdict))
+
+
+def figures(chronicle: Chronicle, verdict: Verdict) -> dict[str, Any]:
+    """What programs read of a run: the last entry of its history."""
+    evidence = verdict.evidence
+    return {
+        "violations": len(verdict.violations),
+        "faults": chronicle.counted("faults").total(),
+        "kills_and_pauses": kills_and_pauses(chronicle),
+        "requests": chronicle.counted("answers").total(),
+        "purchases": len(evidence.purchases),
+        "paid": sum(each.is_paid for each in evidence.purchases),
+        "late": sum(each.late for each in evidence.purchases),
+        "events": len(evidence.published),
+        "parked": len(evidence.parked),
+        "drained_after_s": verdict.drained_after_s,
+    }
+
+
+def kills_and_pauses(chronicle: Chronicle) -> int:
+    """How many processes were killed or stopped."""
+    return sum(many for what, many in chronicle.counted("faults").items() if what.startswith(("kill", "pause")))
+
+
+def _progress(run: Run) -> str:
+    chronicle = run.chronicle
+    faults, answers = chronicle.counted("faults").total(), chronicle.counted("answers")
+    bought = sum(many for what, many in answers.items() if what.startswith("201"))
+    return (
+        f"{chronicle.at_s:6.1f} s  {run.phase:<11} {faults:>4} faults  {answers.total():>6} requests "
+        f"{bought:>6} made  {run.events:>6} events"
+    )
+
+
+def _lines(plan: Plan, chronicle: Chronicle, verdict: Verdict) -> Iterator[str]:
+    evidence = verdict.evidence
+    paid = sum(each.is_paid for each in evidence.purchases)
+    announced = len(evidence.facts.get(CreditsPurchased, ()))
+    drained_after_s = verdict.drained_after_s
+    drained = "not in time" if drained_after_s is None else f"{drained_after_s:.1f} s after healing"
+    processes = f"{plan.http} HTTP, {plan.workers} workers, {plan.clients} clients"
+    yield f"chaos: seed {plan.seed}, {plan.seconds:g} s, {processes}"
+    if plan.defect:
+        yield f"  built wrong on purpose: {plan.defect}"
+    yield f"  faults      {chronicle.counted('faults').total()} ({kills_and_pauses(chronicle)} kills and pauses)"
+    for topic in ("faults", "answers", "payers", "load"):
+        if counted := chronicle.counted(topic):
+            yield f"  {topic:<11} " + ", ".join(f"{what} {many}" for what, many in sorted(counted.items()))
+    late = sum(each.late for each in evidence.purchases)
+    yield (
+        f"  purchases   {len(evidence.purchases)}, paid {paid} ({late} late), announced {announced};"
+        f" trials {len(evidence.trials)}, merchants {len(evidence.shops)}"
+    )
+    yield f"  events      {len(evidence.published)}, parked {len(evidence.parked)} (poison)"
+    yield f"  drained     {drained}"
+    yield (
+        f"  throughput  {chronicle.counted('answers').total() / verdict.load_s:.0f} requests/s,"
+        f" {len(evidence.purchases) / verdict.load_s:.1f} purchases/s under faults"
+    )
+    yield f"  history     {chronicle.path}"
+    yield f"  violations  {len(verdict.violations)}"
+    for each in verdict.violations[:SHOWN_VIOLATIONS]:
+        yield f"    - {each}"
+    if len(verdict.violations) > SHOWN_VIOLATIONS:
+        yield f"    … {len(verdict.violations) - SHOWN_VIOLATIONS} more in the history"
