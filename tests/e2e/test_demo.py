@@ -34,7 +34,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def started(environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
     """The demo, at the moment its servers and processes run."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, in a suite run in the background
     process = subprocess.Popen([*BILLING, "demo", "--json"], env=environment, stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["kind"] == "ready"
     yield process
