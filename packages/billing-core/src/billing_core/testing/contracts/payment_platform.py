@@ -96,9 +96,7 @@ class PaymentPlatformContract:
 
         assert found == first.platform_reference
 
-    async def test_many_at_once_for_one_purchase_lose_nothing(
-        self, platform_under_test: PlatformUnderTest
-    ) -> None:
+    async def test_many_at_once_for_one_purchase_lose_nothing(self, platform_under_test: PlatformUnderTest) -> None:
         """Sent after each other or beside each other, the answer is one reference; or, where the platform makes another
         one each time, all of them are unpaid and none is lost."""
         purchase = _purchase(platform_under_test)
