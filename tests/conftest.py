@@ -7,7 +7,9 @@ inside the fixture that wants it.
 import asyncio
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -31,11 +33,16 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[EmbeddedServers]":
+def _servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="session")
+def servers(_servers_folder: Path) -> "Iterator[EmbeddedServers]":
     """PostgreSQL, Valkey and NATS for the whole run of this test process. Who stops one starts it again."""
     from billing_adapters.embedded import EmbeddedServers
 
-    with EmbeddedServers(tmp_path_factory.mktemp("servers"), durable=False) as running:
+    with EmbeddedServers(_servers_folder, durable=False) as running:
         yield running
 
 
@@ -102,11 +109,12 @@ def redis_url(servers: "EmbeddedServers") -> str:
 
 
 @pytest.fixture
-def nats_url(servers: "EmbeddedServers", _wait_for: WaitFor) -> str:
+def nats_url(servers: "EmbeddedServers", _servers_folder: Path, _wait_for: WaitFor) -> str:
     """NATS with JetStream and without any stream."""
     url = servers.urls.nats
     assert url is not None
     _wait_for(_delete_streams(url))
+    _wait_until_cleared(_servers_folder / "nats")
     return url
 
 
@@ -160,6 +168,14 @@ async def _execute(url: str, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def _wait_until_cleared(store: Path) -> None:
+    """NATS clears deleted streams away after it has said so, and refuses a stream whose folder is still going."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while any(store.glob("jetstream/*/streams/*")):
+        assert time.monotonic() < deadline_s, f"NATS keeps {list(store.glob('jetstream/*/streams/*'))}"
+        time.sleep(0.01)
 
 
 async def _delete_streams(url: str) -> None:

@@ -1,15 +1,13 @@
-"""The embedded servers: they keep what they acknowledged, stay on loopback, and never outlive their owner."""
+"""The embedded servers: they keep what they acknowledged, and stay on loopback."""
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -19,20 +17,24 @@ import pytest
 import redis.asyncio
 from anyio import to_thread
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
+from tests.adapters.embedding import (
+    DEADLINE_S,
+    connects,
+    family,
+    fetch_row,
+    ignore,
+    is_alive,
+    ports,
+    present,
+    read_everywhere,
+    wait_until,
+    without_password,
+    write_everywhere,
+)
 
 from billing_adapters.embedded import ALL_SERVERS, EmbeddedServers, EmbeddedServersError, ServerUrls
 
-DEADLINE_S = 20.0
 NAMES = sorted(ALL_SERVERS)
-OWNER = """
-import sys, json, pathlib
-from billing_adapters.embedded import EmbeddedServers
-servers = EmbeddedServers(pathlib.Path(sys.argv[1]), durable=False)
-servers.start()
-print(json.dumps(servers.pids()), flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -258,73 +260,6 @@ class TestOutages:
             servers.start_server("nats")
 
 
-class TestNothingIsLeft:
-    def test_stop_leaves_no_process(self, tmp_path: Path) -> None:
-        """When `stop` returns, the supervisor and every process below it are gone."""
-        stopped = EmbeddedServers(tmp_path, durable=False)
-        stopped.start()
-        everything = [process.pid for process in family(stopped.pids()["supervisor"])]
-
-        stopped.stop()
-
-        assert len(everything) > len(NAMES)
-        assert not [pid for pid in everything if is_alive(pid)]
-
-    @pytest.mark.parametrize(
-        "victim",
-        [
-            "owner",
-            pytest.param(
-                "supervisor",
-                marks=pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG"),
-            ),
-        ],
-    )
-    def test_sigkill_leaves_no_process(self, tmp_path: Path, victim: str) -> None:
-        """SIGKILL of the owner, or of the supervisor, ends every process of the servers."""
-        with an_owner(tmp_path) as (owner, pids):
-            everything = [process.pid for process in family(pids["supervisor"])]
-
-            os.kill(owner.pid if victim == "owner" else pids["supervisor"], signal.SIGKILL)
-
-            wait_until(lambda: not [pid for pid in everything if is_alive(pid)])
-        assert len(everything) > len(NAMES)
-
-    @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG to end the other two")
-    def test_orphan_is_ended_by_the_next_start(self, tmp_path: Path) -> None:
-        """A server that outlived its supervisor is ended by the next start of the folder."""
-        first = EmbeddedServers(tmp_path, durable=False, which=frozenset({"redis"}))
-        first.start()
-        orphan, supervisor = first.pids()["redis"], first.pids()["supervisor"]
-        first.pause_server("redis")  # frozen, it cannot follow its supervisor
-        os.kill(supervisor, signal.SIGKILL)
-        first.stop()
-        assert is_alive(orphan)
-
-        with EmbeddedServers(tmp_path, durable=False, which=frozenset({"redis"})):
-            assert not is_alive(orphan)
-
-    def test_recorded_number_of_another_program_is_left_alone(self, tmp_path: Path) -> None:
-        """A recorded process id that now belongs to another program is not touched."""
-        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
-            (tmp_path / "processes.json").write_text(json.dumps({"redis": [stranger.pid, signal.SIGTERM]}))
-
-            with EmbeddedServers(tmp_path, durable=False, which=frozenset({"redis"})):
-                assert stranger.poll() is None
-
-            stranger.communicate(b"\n")
-
-    def test_lost_supervisor_is_an_error_that_names_its_log(self, tmp_path: Path) -> None:
-        """Asking servers whose supervisor is gone raises, and says which log to read."""
-        lost = EmbeddedServers(tmp_path, durable=False, which=frozenset({"redis"}))
-        lost.start()
-        os.kill(lost.pids()["supervisor"], signal.SIGKILL)
-
-        with pytest.raises(EmbeddedServersError, match=r"supervisor\.log"):
-            wait_until(lambda: not lost.exited() and False)
-        lost.stop()
-
-
 def test_up_prints_the_urls_and_runs_until_interrupted(tmp_path: Path) -> None:
     """`up` prints the URLs as one line of JSON, serves until Ctrl-C and then leaves no server."""
     command = [sys.executable, "-m", "billing_adapters.embedded", "up", str(tmp_path), "--fast"]
@@ -337,111 +272,3 @@ def test_up_prints_the_urls_and_runs_until_interrupted(tmp_path: Path) -> None:
 
         assert (up.wait(DEADLINE_S), answered) == (0, [True, True, True])
     assert not [port for port in ports(urls).values() if connects(port)]
-
-
-async def write_everywhere(urls: ServerUrls, value: str) -> None:
-    """This will write the value to each server and return when each has acknowledged it."""
-    url = present(urls)
-    connection = await asyncpg.connect(url["postgres"])
-    await connection.execute("create table if not exists kept (value text)")
-    await connection.execute("insert into kept values ($1)", value)
-    await connection.close()
-    async with redis.asyncio.from_url(url["redis"]) as client:
-        await client.set(value, value)
-    messaging = await nats.connect(url["nats"])
-    stream = messaging.jetstream()
-    await stream.add_stream(name="KEPT", subjects=["kept.>"])
-    await stream.publish(f"kept.{value}", value.encode())
-    await messaging.close()
-
-
-async def read_everywhere(urls: ServerUrls, value: str) -> dict[str, str | None]:
-    """This will return what each server has of the value."""
-    url = present(urls)
-    row = await fetch_row(url["postgres"], "select max(value) as value from kept where value = $1", value)
-    async with redis.asyncio.from_url(url["redis"], decode_responses=True) as client:
-        found = await client.get(value)
-    messaging = await nats.connect(url["nats"])
-    message = None
-    with contextlib.suppress(NotFoundError):  # the assertion shows the None
-        message = await messaging.jetstream().get_last_msg("KEPT", f"kept.{value}")
-    await messaging.close()
-    return {
-        "postgres": row["value"],
-        "redis": found,
-        "nats": message.data.decode() if message and message.data else None,
-    }
-
-
-async def fetch_row(url: str | None, query: str, *arguments: object) -> asyncpg.Record:
-    """This will return the only row of a query, asked over a connection of its own."""
-    connection = await asyncpg.connect(url)
-    try:
-        return await connection.fetchrow(query, *arguments)
-    finally:
-        await connection.close()
-
-
-async def ignore(_error: Exception) -> None:
-    """This will drop an error that nats-py would print besides raising it."""
-
-
-def present(urls: ServerUrls) -> dict[str, str]:
-    """This will return the URLs by server name, which must all be there."""
-    assert urls.postgres
-    assert urls.redis
-    assert urls.nats
-    return {"postgres": urls.postgres, "redis": urls.redis, "nats": urls.nats}
-
-
-def ports(urls: ServerUrls) -> dict[str, int]:
-    """This will return the port of each server that has a URL."""
-    given = {"postgres": urls.postgres, "redis": urls.redis, "nats": urls.nats}
-    return {name: int(url.rpartition(":")[2].partition("/")[0]) for name, url in given.items() if url is not None}
-
-
-def without_password(url: str) -> str:
-    """This will take the password out of a URL, and the user too unless it is Postgres."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{'billing@' if scheme == 'postgresql' else ''}{rest.partition('@')[2]}"
-
-
-def connects(port: int) -> bool:
-    """This will tell whether somebody accepts connections on the port."""
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-@contextlib.contextmanager
-def an_owner(data: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, int]]]:
-    """This will run another Python process that owns servers, and give its process and theirs."""
-    command = [sys.executable, "-c", OWNER, str(data)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
-        assert owner.stdout is not None
-        yield owner, json.loads(owner.stdout.readline())
-        owner.kill()
-
-
-def family(pid: int) -> list[psutil.Process]:
-    """This will return the process and all below it."""
-    top = psutil.Process(pid)
-    return [top, *top.children(recursive=True)]
-
-
-def is_alive(pid: int) -> bool:
-    """This will tell whether the process runs; a zombie does not."""
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def wait_until(fact: Callable[[], bool]) -> None:
-    """This will wait until the fact is so, and fail at the deadline."""
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not fact():
-        assert time.monotonic() < deadline_s, "not so within the deadline"
-        time.sleep(0.01)

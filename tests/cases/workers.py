@@ -1,21 +1,14 @@
 """Two processes of Billing on one PostgreSQL, and the order in which they come to what they share."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import literal_column, select, text
+from tests.postgres_storage import PostgresStorage
 
 from billing_adapters.postgres.database import Database
-from billing_adapters.postgres.housekeeping import PostgresHousekeeping
-from billing_adapters.postgres.job_runs import PostgresJobRuns
-from billing_adapters.postgres.leadership import PostgresLeadership
-from billing_adapters.postgres.outbox import PostgresOutbox
-from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.statements import Statement
-from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.packs import Catalog
 from billing_core.ports.storage import UnitOfWork
 from billing_core.testing import FixedClock, InMemoryBilling, InMemoryStorage, ScriptedPlatform
@@ -30,31 +23,6 @@ _WAITING: Final = Statement(
     .select_from(text("pg_stat_activity"))
     .where(text("datname = current_database() and wait_event_type = 'Lock'"))
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostgresStorage:
-    """Every storage port over one database, and numbers for ids, as `InMemoryStorage` has them."""
-
-    units: PostgresUnits
-    outbox: PostgresOutbox
-    housekeeping: PostgresHousekeeping
-    leadership: PostgresLeadership
-    runs: PostgresJobRuns
-    records: PostgresRecords
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-    @classmethod
-    def over(cls, database: Database) -> "PostgresStorage":
-        """All of them over the database."""
-        return cls(
-            units=PostgresUnits(database),
-            outbox=PostgresOutbox(database),
-            housekeeping=PostgresHousekeeping(database),
-            leadership=PostgresLeadership(database),
-            runs=PostgresJobRuns(database),
-            records=PostgresRecords(database),
-        )
 
 
 class Workers:

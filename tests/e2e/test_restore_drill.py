@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 from nats.js.errors import NotFoundError
-from tests.adapters.postgres.test_billing_machine import PostgresStorage
+from tests.postgres_storage import PostgresStorage
 
 from billing_adapters.embedded.binaries import find_programs
 from billing_adapters.nats.connection import NatsConnection, open_nats
@@ -29,13 +29,7 @@ from billing_adapters.nats.streams import (
 from billing_adapters.nats.tail import tail
 from billing_adapters.postgres import migrations
 from billing_adapters.postgres.database import open_database
-from billing_adapters.postgres.housekeeping import PostgresHousekeeping
-from billing_adapters.postgres.job_runs import PostgresJobRuns
-from billing_adapters.postgres.leadership import PostgresLeadership
-from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.patience import PATIENT
-from billing_adapters.postgres.records import PostgresRecords
-from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.messages import InboundMessage
 from billing_core.testing import FixedClock, InMemoryBilling, a_merchant, a_merchant_created, a_purchase_updated
 from billing_core.testing.scripted_platform import ScriptedPlatform
@@ -64,15 +58,7 @@ class Town:
         async with open_database(
             self.database_url, pool_size=4, application_name="drill", patience=PATIENT
         ) as database:
-            storage: Any = PostgresStorage(
-                units=PostgresUnits(database),
-                outbox=PostgresOutbox(database),
-                housekeeping=PostgresHousekeeping(database),
-                leadership=PostgresLeadership(database),
-                runs=PostgresJobRuns(database),
-                records=PostgresRecords(database),
-                numbers=self.numbers,
-            )
+            storage: Any = PostgresStorage.over(database, self.numbers)
             yield InMemoryBilling(platforms=[self.platform], clock=self.clock, storage=storage)
 
     async def tell(self, *messages: InboundMessage) -> None:

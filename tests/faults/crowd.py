@@ -13,7 +13,7 @@ from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.merchants import Merchant
-from billing_core.errors import IdempotencyKeyInUse, StorageConflict, StorageUnavailable
+from billing_core.errors import BillingError, StorageConflict, StorageUnavailable
 
 WAYS = 32
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "100"))
@@ -22,9 +22,11 @@ TRIES = 500
 T = TypeVar("T")
 
 
-async def at_once(work: Callable[[int], Awaitable[T]]) -> Sequence[T | BaseException]:
-    """This will do the work thirty-two times at once; who is told to come again does, as callers do. A conflict is no
-    answer: nothing here may end in a deadlock."""
+async def at_once(
+    work: Callable[[int], Awaitable[T]], *, again_on: tuple[type[BillingError], ...] = (StorageUnavailable,)
+) -> Sequence[T | BaseException]:
+    """This will do the work thirty-two times at once; who is told to come again (`again_on`) does, as callers do. A
+    conflict is no answer: nothing here may end in a deadlock."""
 
     async def again(number: int) -> T:
         for _ in range(TRIES - 1):
@@ -32,7 +34,7 @@ async def at_once(work: Callable[[int], Awaitable[T]]) -> Sequence[T | BaseExcep
                 return await work(number)
             except StorageConflict:
                 raise
-            except (StorageUnavailable, IdempotencyKeyInUse):
+            except again_on:
                 await asyncio.sleep(0.02)
         return await work(number)
 

@@ -1,39 +1,19 @@
 """The whole of Billing on PostgreSQL through any course of events: the same machine as in memory, fewer steps."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 from tests.machine.billing_machine import BillingMachine
+from tests.postgres_storage import PostgresStorage
 
 from billing_adapters.postgres.database import Database, open_database
-from billing_adapters.postgres.housekeeping import PostgresHousekeeping
-from billing_adapters.postgres.job_runs import PostgresJobRuns
-from billing_adapters.postgres.leadership import PostgresLeadership
-from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.patience import PATIENT
-from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import metadata
-from billing_adapters.postgres.unit_of_work import PostgresUnits
 
 _EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostgresStorage:
-    """Every storage port over one database, and numbers for ids, as `InMemoryStorage` has them."""
-
-    units: PostgresUnits
-    outbox: PostgresOutbox
-    housekeeping: PostgresHousekeeping
-    leadership: PostgresLeadership
-    runs: PostgresJobRuns
-    records: PostgresRecords
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 def test_the_contract_holds_on_postgres_after_every_step(database_url: str) -> None:
@@ -61,14 +41,7 @@ def _machines(runner: asyncio.Runner, database: Database) -> Callable[[], Billin
     async def emptied() -> PostgresStorage:
         for statement in _EMPTY:
             await database.run(statement)
-        return PostgresStorage(
-            units=PostgresUnits(database),
-            outbox=PostgresOutbox(database),
-            housekeeping=PostgresHousekeeping(database),
-            leadership=PostgresLeadership(database),
-            runs=PostgresJobRuns(database),
-            records=PostgresRecords(database),
-        )
+        return PostgresStorage.over(database)
 
     def machine() -> BillingMachine:
         storage = runner.run(emptied())

@@ -1,10 +1,9 @@
 """Thirty-two at once, through the real use cases: every "once" holds, and every number follows its commit."""
 
-import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+
+from tests.faults.crowd import WAYS, at_once, register
 
 from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.postgres.database import Database
@@ -12,43 +11,16 @@ from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.idempotency import Answer
-from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import default_price_book
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.return_urls import ReturnUrlPolicy
-from billing_core.errors import IdempotencyKeyInUse, StorageConflict, StorageUnavailable, TrialAlreadyUsed
+from billing_core.errors import IdempotencyKeyInUse, TrialAlreadyUsed
 from billing_core.ports.storage import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
 from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, an_origin
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
-
-WAYS = 32
-TRIES = 20
-T = TypeVar("T")
-
-
-async def _at_once(work: Callable[[int], Awaitable[T]]) -> list[T | BaseException]:
-    """The work, thirty-two times at once; who is told that storage is busy comes again, as callers do."""
-
-    async def again(number: int) -> T:
-        for _ in range(TRIES - 1):
-            try:
-                return await work(number)
-            except StorageConflict:
-                raise  # a deadlock, say: nothing here may end in one
-            except StorageUnavailable:
-                continue  # busy: the pool is smaller than the crowd
-        return await work(number)
-
-    return await asyncio.gather(*(again(number) for number in range(WAYS)), return_exceptions=True)
-
-
-async def _register(database: Database, *merchants: Merchant) -> None:
-    async with PostgresUnits(database)() as uow:
-        await uow.merchants.add(merchants)
-        await uow.commit()
 
 
 def _activate(database: Database) -> ActivateTrial:
@@ -65,10 +37,10 @@ class TestTrials:
     async def test_one_shop_under_many_merchant_ids_gets_one_trial(self, database: Database) -> None:
         """Thirty-two merchants of one platform account ask at once: one has a trial, the others were refused."""
         merchants = [a_merchant(platform_account_id="shop-1") for _ in range(WAYS)]
-        await _register(database, *merchants)
+        await register(database, *merchants)
         activate = _activate(database)
 
-        outcomes = await _at_once(lambda number: activate(a_caller(merchants[number]), "key"))
+        outcomes = await at_once(lambda number: activate(a_caller(merchants[number]), "key"))
 
         kinds = Counter(type(outcome).__name__ for outcome in outcomes)
         assert kinds == {"Answered": 1, TrialAlreadyUsed.__name__: WAYS - 1}
@@ -76,10 +48,10 @@ class TestTrials:
     async def test_one_key_many_times_is_one_trial_and_one_answer(self, database: Database) -> None:
         """The first request starts the trial; every other gets its answer."""
         merchant = a_merchant()
-        await _register(database, merchant)
+        await register(database, merchant)
         activate = _activate(database)
 
-        outcomes = await _at_once(lambda _: activate(a_caller(merchant), "key"))
+        outcomes = await at_once(lambda _: activate(a_caller(merchant), "key"))
 
         answers = {getattr(outcome, "answer", outcome) for outcome in outcomes}
         assert {type(answer) for answer in answers} == {Answer}
@@ -91,7 +63,7 @@ class TestPurchases:
     async def test_one_key_many_times_is_one_purchase(self, database: Database) -> None:
         """Whoever comes while the first runs is told so; all others get the same purchase."""
         merchant, platform = a_merchant(), ScriptedPlatform()
-        await _register(database, merchant)
+        await register(database, merchant)
         create = CreatePurchase(
             units=PostgresUnits(database),
             replays=InMemoryReplayCache(),
@@ -104,7 +76,7 @@ class TestPurchases:
         wanted = PurchaseRequest(pack="large", return_url="https://shop.example/billing")
         caller = a_caller(merchant, platform=merchant.platform)
 
-        outcomes = await _at_once(lambda _: create(caller, "key", wanted))
+        outcomes = await at_once(lambda _: create(caller, "key", wanted))
 
         failed = [each for each in outcomes if isinstance(each, BaseException)]
         answered = [each for each in outcomes if not isinstance(each, BaseException)]
@@ -116,7 +88,7 @@ class TestPurchases:
         """Thirty-two workers settle the same payment under different message ids: one event."""
         merchant = a_merchant()
         purchase = a_purchase(merchant)
-        await _register(database, merchant)
+        await register(database, merchant)
         async with PostgresUnits(database)() as uow:
             await uow.purchases.add([purchase])
             await uow.purchases.claim(purchase)
@@ -132,7 +104,7 @@ class TestPurchases:
                 message_id=f"message-{number}",
             )
 
-        outcomes = await _at_once(lambda number: settle([settlement(number)]))
+        outcomes = await at_once(lambda number: settle([settlement(number)]))
 
         assert [each for each in outcomes if isinstance(each, BaseException)] == []
         events = await PostgresOutbox(database).unpublished(100)
@@ -144,7 +116,7 @@ class TestPurchases:
     async def test_numbers_follow_commits_without_gaps(self, database: Database) -> None:
         """Batches over the same merchants in any order number every merchant's events 1, 2, 3 …, and none deadlocks."""
         merchants = [a_merchant() for _ in range(4)]
-        await _register(database, *merchants)
+        await register(database, *merchants)
         settle = SettlePurchases(units=PostgresUnits(database), price_book=default_price_book(), clock=SystemClock())
 
         async def buy(number: int) -> None:
@@ -163,7 +135,7 @@ class TestPurchases:
                 ]
             )
 
-        outcomes = await _at_once(buy)
+        outcomes = await at_once(buy)
 
         assert [each for each in outcomes if isinstance(each, BaseException)] == []
         events = await PostgresOutbox(database).unpublished(1000)
@@ -184,7 +156,7 @@ class TestInbox:
                 await uow.commit()
                 return new
 
-        outcomes = await _at_once(record)
+        outcomes = await at_once(record)
 
         assert [each for each in outcomes if isinstance(each, BaseException)] == []
         new = [message for each in outcomes if not isinstance(each, BaseException) for message in each]

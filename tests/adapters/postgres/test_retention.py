@@ -5,16 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.adapters.postgres.test_billing_machine import PostgresStorage
+from tests.postgres_storage import PostgresStorage
 
 from billing_adapters.postgres.database import Database
-from billing_adapters.postgres.housekeeping import PostgresHousekeeping
-from billing_adapters.postgres.job_runs import PostgresJobRuns
-from billing_adapters.postgres.leadership import PostgresLeadership
-from billing_adapters.postgres.outbox import PostgresOutbox
-from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.support import PostgresSupport
-from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.payments import DisputeStatus
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.testing import FixedClock, InMemoryBilling
@@ -27,14 +21,7 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def billing(database: Database) -> InMemoryBilling:
     """The use cases on the real database, with a platform that follows a script."""
-    storage: Any = PostgresStorage(
-        units=PostgresUnits(database),
-        outbox=PostgresOutbox(database),
-        housekeeping=PostgresHousekeeping(database),
-        leadership=PostgresLeadership(database),
-        runs=PostgresJobRuns(database),
-        records=PostgresRecords(database),
-    )
+    storage: Any = PostgresStorage.over(database)
     return InMemoryBilling(clock=FixedClock(), storage=storage)
 
 

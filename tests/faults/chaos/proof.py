@@ -12,6 +12,7 @@ from tests.e2e.leftovers import marked_environment, running
 ROOT = Path(__file__).parents[3]
 SECONDS = 20
 WITHIN_S = 230
+KILLS_AND_PAUSES = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +47,13 @@ def run_chaos(folder: Path, *arguments: str) -> Proof:
         processes=running(environment),
         files=list(temporary.iterdir()),
     )
+
+
+def assert_nothing_was_lost(proof: Proof) -> None:
+    """This will check that there were faults enough, that no rule was broken, and that nothing runs or lies about."""
+    assert proof.exit_code == 0, proof.report
+    assert proof.figures["violations"] == 0
+    assert proof.figures["kills_and_pauses"] >= KILLS_AND_PAUSES
+    assert proof.figures["paid"] > 0
+    assert proof.processes == {}
+    assert proof.files == []

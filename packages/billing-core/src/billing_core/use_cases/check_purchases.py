@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from billing_core.domain.events import Change, Origin, TrialConverted
-from billing_core.domain.payments import PaymentReport
 from billing_core.domain.purchases import PAID, Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformFault, ReferenceAlreadyClaimed
 from billing_core.ports.clock import Clock
@@ -112,7 +111,7 @@ class CheckPurchases:
             return _put_off(purchase, asked.answer, now, by)
         waits_for_a_person = purchase.is_open and purchase.needs_review
         act: Act = "expire" if over_at <= now and not waits_for_a_person else "settle"
-        return _to_settle(purchase, by, report=asked.answer, act=act, check_at=purchase.next_check(now, over_at))
+        return Settlement.of(purchase, by, report=asked.answer, act=act, check_at=purchase.next_check(now, over_at))
 
     async def _set_aside(self, found: Finding, now: datetime, by: Origin, *, dry_run: bool) -> Finding:
         """A purchase that cannot be settled is looked at again later, and by a person where a person can help."""
@@ -120,7 +119,7 @@ class CheckPurchases:
         finding = "the platform reports a payment that is another purchase's" if taken else None
         given_up = taken or found.purchase.expires_at + REFUSED_TOO_LONG <= now
         act: Act = "expire" if given_up and not found.purchase.is_open else "settle"
-        aside = _to_settle(found.purchase, by, finding=finding, act=act)
+        aside = Settlement.of(found.purchase, by, finding=finding, act=act)
         (settled,) = await settle_apart(self._settle, [aside], told_now=now, dry_run=dry_run)
         return replace(found, changes=tuple(settled.changes))
 
@@ -183,34 +182,14 @@ def _put_off(purchase: Purchase, trouble: PlatformError, now: datetime, by: Orig
     asked_for = timedelta(seconds=trouble.retry_after_s or 0)
     too_long = purchase.expires_at + REFUSED_TOO_LONG <= now
     if too_long and not purchase.is_open:
-        return _to_settle(purchase, by, act="expire")
+        return Settlement.of(purchase, by, act="expire")
     if trouble.retryable:
-        return _to_settle(purchase, by, check_at=now + max(asked_for, AFTER_TROUBLE))
+        return Settlement.of(purchase, by, check_at=now + max(asked_for, AFTER_TROUBLE))
     check_at = now + max(asked_for, AFTER_REFUSAL)
     if not too_long:
-        return _to_settle(purchase, by, check_at=check_at)
-    return _to_settle(
+        return Settlement.of(purchase, by, check_at=check_at)
+    return Settlement.of(
         purchase, by, finding="its platform refuses to say, for days past the deadline", check_at=check_at
-    )
-
-
-def _to_settle(
-    purchase: Purchase,
-    by: Origin,
-    *,
-    report: PaymentReport | None = None,
-    act: Act = "settle",
-    finding: str | None = None,
-    check_at: datetime | None = None,
-) -> Settlement:
-    return Settlement(
-        merchant_id=purchase.merchant_id,
-        purchase_id=purchase.purchase_id,
-        report=report,
-        by=by,
-        act=act,
-        finding=finding,
-        check_at=check_at,
     )
 
 

@@ -16,7 +16,7 @@ from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
 from billing_core.ports.storage import OpenUnitOfWork
 from billing_core.use_cases.ask_platforms import AskPlatforms, Question, in_time
 from billing_core.use_cases.check_purchases import CheckPurchases, Finding
-from billing_core.use_cases.settle_purchases import Act, Settlement, SettlePurchases
+from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
 
 Verdict = Literal["accept", "dismiss"]
 PurchaseKey = tuple[str, UUID]
@@ -58,7 +58,7 @@ class OperatePurchases:
         if not dry_run:
             await self._end_checkout(purchase, account)
         report = await self._asked(Question.about(purchase, account))
-        changes = await self._settle([_settlement(purchase, "cancel", by, report)], dry_run=dry_run)
+        changes = await self._settle([Settlement.of(purchase, by, act="cancel", report=report)], dry_run=dry_run)
         if not changes:
             raise ResolutionRefused("it stays as it is: it was settled meanwhile, or its money is under way")
         return changes
@@ -75,19 +75,19 @@ class OperatePurchases:
         purchase, account = await self._load(key)
         if verdict == "accept":
             report = await self._asked(_in_question(purchase, account))
-            settlements = [_settlement(purchase, verdict, by, report)]
+            settlements = [Settlement.of(purchase, by, act=verdict, report=report)]
             if purchase.is_open and purchase.review_reference not in (None, purchase.platform_reference):
                 # Another payment takes the place of its own: that one must neither stay payable nor be missed.
                 own = await self._last_word(purchase, account, dry_run=dry_run)
-                settlements.append(_settlement(purchase, "settle", by, own))
+                settlements.append(Settlement.of(purchase, by, report=own))
             return await self._settle(settlements, dry_run=dry_run)
         report = None
         if purchase.needs_review and purchase.is_open:
             report = await self._last_word(purchase, account, dry_run=dry_run)
         try:
-            return await self._settle([_settlement(purchase, verdict, by, report)], dry_run=dry_run)
+            return await self._settle([Settlement.of(purchase, by, act=verdict, report=report)], dry_run=dry_run)
         except ReferenceAlreadyClaimed:  # what the platform reports is another purchase's, which is why it was flagged
-            return await self._settle([_settlement(purchase, verdict, by)], dry_run=dry_run)
+            return await self._settle([Settlement.of(purchase, by, act=verdict)], dry_run=dry_run)
 
     async def _load(self, key: PurchaseKey) -> tuple[Purchase, PlatformAccount]:
         async with self._units() as uow:
@@ -138,14 +138,3 @@ def _in_question(purchase: Purchase, account: PlatformAccount) -> Question:
     if purchase.review_reference is None:
         return Question.about(purchase, account)
     return Question(platform=purchase.platform, account=account, platform_reference=purchase.review_reference)
-
-
-def _settlement(purchase: Purchase, act: Act, by: Origin, report: PaymentReport | None = None) -> Settlement:
-    return Settlement(
-        merchant_id=purchase.merchant_id,
-        purchase_id=purchase.purchase_id,
-        report=report,
-        by=by,
-        act=act,
-        answered=purchase.review_reason,
-    )

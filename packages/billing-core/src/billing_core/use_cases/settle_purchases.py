@@ -42,6 +42,29 @@ class Settlement:
     check_at: datetime | None = None
     message_id: str | None = None
 
+    @classmethod
+    def of(
+        cls,
+        purchase: Purchase,
+        by: Origin,
+        *,
+        report: PaymentReport | None = None,
+        act: Act = "settle",
+        finding: str | None = None,
+        check_at: datetime | None = None,
+    ) -> "Settlement":
+        """What to do with a purchase as somebody has just seen it."""
+        return cls(
+            merchant_id=purchase.merchant_id,
+            purchase_id=purchase.purchase_id,
+            report=report,
+            by=by,
+            act=act,
+            answered=purchase.review_reason,
+            finding=finding,
+            check_at=check_at,
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class _Batch:
