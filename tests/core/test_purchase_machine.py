@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from hypothesis import settings
@@ -91,13 +90,7 @@ class PurchaseMachine(RuleBasedStateMachine):
         """This will deliver an unpaid report: one that is not open stays as it is, or asks for a person."""
         was_open, before = self.purchase.is_open, self.purchase
         self._take(self._settle(status=status, refunded_minor=refunded, price=None, platform_account_id=None))
-        unreviewed: dict[str, Any] = {
-            "review_reason": None,
-            "review_reference": None,
-            "further_findings": (),
-            "version": 0,
-        }
-        assert was_open or replace(self.purchase, **unreviewed) == replace(before, **unreviewed)
+        assert was_open or _unreviewed(self.purchase) == _unreviewed(before)
 
     @rule(
         refunded=st.integers(0, 1100),
@@ -210,6 +203,11 @@ class PurchaseMachine(RuleBasedStateMachine):
 
     def _facts(self) -> list[Fact]:
         return [change.fact for change in self.changes if change.fact is not None]
+
+
+def _unreviewed(purchase: Purchase) -> Purchase:
+    """The purchase, whatever a person was asked about it."""
+    return replace(purchase, review=replace(purchase.review, findings=()), version=0)
 
 
 def _paid_status(paid: int, refunded: int, dispute: DisputeStatus) -> PurchaseStatus:

@@ -13,6 +13,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog
 from billing_core.domain.payments import PaymentStatus
 from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import NO_REVIEW
 from billing_core.domain.trials import TrialStatus
 from billing_core.errors import (
     MalformedMessage,
@@ -152,7 +153,7 @@ class TestStrategies:
         """In the merchant's currency where it can."""
         assert len(catalog.offers(home_currency=merchant.currency)) == len(catalog.packs)
 
-    @given(data=st.data(), purchase=billing_strategies.purchases(status=PurchaseStatus.PENDING, review_reason=None))
+    @given(data=st.data(), purchase=billing_strategies.purchases(status=PurchaseStatus.PENDING, review=NO_REVIEW))
     @settings(max_examples=50, deadline=None)
     def test_reports_that_match_complete_and_others_never_do(self, data: st.DataObject, purchase: Purchase) -> None:
         """`matching` says what the purchase's own check says."""

@@ -345,7 +345,7 @@ def _is_reviewed(evidence: Evidence, reference: str) -> bool:
     """Whether a person is asked to look at the payment, or has."""
     about = f"payment {reference}: "
     return any(
-        each.review_reference == reference or any(finding.startswith(about) for finding in each.dismissed)
+        each.review.about == reference or any(finding.startswith(about) for finding in each.review.dismissed)
         for each in evidence.purchases
     )
 

@@ -12,6 +12,7 @@ from tests.faults.oracle import BookEntry, Evidence, Told, violations
 from billing_core.domain.money import Money
 from billing_core.domain.payments import DisputeStatus
 from billing_core.domain.purchases import Purchase
+from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.messages import decode_event
 from billing_core.ports.storage import ParkedMessage
 from billing_core.testing import MOMENT, InMemoryBilling, a_merchant
@@ -251,7 +252,7 @@ async def test_a_payment_for_a_person_to_look_at_is_not_lost(case: Case) -> None
     reference = str(case.expired.platform_reference)
     entry = case.with_entry(reference, paid=True, price=None).books
     finding = f"payment {reference}: it is of no amount, the offer was 10.99 USD"
-    asked = replace(case.expired, review_reason=finding, review_reference=reference)
+    asked = replace(case.expired, review=NO_REVIEW.adding(ReviewFinding(reason=finding, about=reference)))
     dismissed = asked.dismiss(MOMENT, an_origin()).purchase
 
     for purchase in (asked, dismissed):

@@ -9,6 +9,7 @@ from billing_adapters.postgres.support import Backlog, PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.packs import TrialTerms
 from billing_core.domain.purchases import ARCHIVED_AFTER, PurchaseStatus
+from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.domain.trials import TrialStatus, start_trial
 from billing_core.ports.storage import ParkedMessage
 from billing_core.testing.builders import a_merchant, a_purchase, a_trial, an_id, an_origin
@@ -35,7 +36,9 @@ class TestPostgresSupport:
         """Merchant, status and review narrow the list, newest first, up to the limit."""
         one, other = a_merchant(), a_merchant()
         pending, expired = a_purchase(one), a_purchase(one, status=PurchaseStatus.EXPIRED)
-        odd = replace(a_purchase(other), review_reason="the platform reports another amount")
+        odd = replace(
+            a_purchase(other), review=NO_REVIEW.adding(ReviewFinding(reason="the platform reports another amount"))
+        )
         async with PostgresUnits(database)() as uow:
             await uow.merchants.add([one, other])
             await uow.purchases.add([pending, expired, odd])

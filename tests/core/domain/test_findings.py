@@ -10,13 +10,12 @@ from billing_core.domain.money import Money
 from billing_core.domain.payments import PaymentStatus
 from billing_core.domain.purchases import (
     PAID,
-    REMEMBERED_FINDINGS,
     UNPAID_ENDS,
     Purchase,
     PurchaseDecision,
     PurchaseStatus,
-    ReviewFinding,
 )
+from billing_core.domain.reviews import REMEMBERED_FINDINGS, ReviewFinding
 from billing_core.errors import ResolutionRefused
 from billing_core.testing import a_purchase, a_report
 
@@ -31,22 +30,21 @@ def _in_question() -> Purchase:
 
 
 def _abouts(purchase: Purchase) -> list[str | None]:
-    return [finding.about for finding in purchase.findings]
+    return [finding.about for finding in purchase.review.findings]
 
 
 class TestFindings:
     def test_none_is_open_at_first(self) -> None:
         """Nothing to look at, nothing in the queue."""
-        assert a_purchase().findings == ()
+        assert a_purchase().review.findings == ()
 
     def test_a_second_one_waits_behind_the_first(self) -> None:
         """Another payment was reported, then a cent: neither is forgotten for the other, and both were told."""
         purchase = _in_question()
 
-        oldest, newest = purchase.findings
+        oldest, newest = purchase.review.findings
         assert [oldest.about, newest.about] == ["another", purchase.platform_reference]
-        assert (purchase.review_reason, purchase.review_reference) == (oldest.reason, "another")
-        assert purchase.further_findings == (newest,)
+        assert (purchase.review.reason, purchase.review.about) == (oldest.reason, "another")
 
     def test_two_open_ones_ring_once_each_however_often_they_are_reported(self) -> None:
         """Two payments that are reported in turn, by every notice and every reconciliation, are two questions."""
@@ -56,7 +54,7 @@ class TestFindings:
             decision = settled(purchase, seconds=second, **(ANOTHER if second % 2 else {"price": CENT}))
             purchase, told = decision.purchase, told + len(facts(decision))
 
-        assert told == len(purchase.findings) == 2
+        assert told == len(purchase.review.findings) == 2
 
     def test_no_more_than_a_few_are_open_at_once(self) -> None:
         """A payment reported in ever new ways does not ring without end; there is room again once one is answered."""
@@ -67,9 +65,9 @@ class TestFindings:
         one_more = purchase.flag("one more", NOW, BY)
         after_an_answer = purchase.dismiss(NOW, BY).purchase.flag("one more", NOW, BY)
 
-        assert len(purchase.findings) == REMEMBERED_FINDINGS
+        assert len(purchase.review.findings) == REMEMBERED_FINDINGS
         assert one_more == PurchaseDecision(purchase)
-        assert after_an_answer.purchase.findings[-1].reason == "one more"
+        assert after_an_answer.purchase.review.findings[-1].reason == "one more"
 
     def test_completing_leaves_those_about_other_payments(self) -> None:
         """The right payment answers what was asked about it and about none; the others are somebody's money."""
@@ -80,7 +78,7 @@ class TestFindings:
         decision = settled(purchase, seconds=1)
 
         assert [type(fact) for fact in facts(decision)] == [CreditsPurchased]
-        assert (len(purchase.findings), _abouts(decision.purchase)) == (4, ["another", "a-third"])
+        assert (len(purchase.review.findings), _abouts(decision.purchase)) == (4, ["another", "a-third"])
 
 
 class TestAnswers:
@@ -98,7 +96,7 @@ class TestAnswers:
 
         accepted = purchase.accept(a_report(purchase, platform_account_id="another"), NOW, BY).purchase
 
-        assert (len(purchase.findings), accepted.findings) == (2, ())
+        assert (len(purchase.review.findings), accepted.review.findings) == (2, ())
 
     def test_accepting_answers_the_oldest_where_none_is_about_the_payment(self) -> None:
         """The platform refused to say for days; asked by a person it says "paid"."""
@@ -113,28 +111,28 @@ class TestAnswers:
     def test_dismissing_closes_the_one_that_was_seen_and_the_other_one_still_asks(self, which: int) -> None:
         """Whichever it was, and without telling the other one a second time."""
         purchase = _in_question()
-        seen, other = purchase.findings[which], purchase.findings[1 - which]
+        seen, other = purchase.review.findings[which], purchase.review.findings[1 - which]
 
         decision = purchase.dismiss(NOW, BY, reason=seen.reason)
 
-        assert (decision.purchase.findings, decision.purchase.dismissed) == ((other,), (seen.reason,))
-        assert (decision.purchase.review_reason, decision.purchase.review_reference) == (other.reason, other.about)
+        assert (decision.purchase.review.findings, decision.purchase.review.dismissed) == ((other,), (seen.reason,))
+        assert (decision.purchase.review.reason, decision.purchase.review.about) == (other.reason, other.about)
         assert facts(decision) == []
 
     def test_dismissing_without_a_name_closes_the_oldest(self) -> None:
         """One after the other, until nothing is left to answer."""
         purchase = _in_question()
-        reasons = tuple(finding.reason for finding in purchase.findings)
+        reasons = tuple(finding.reason for finding in purchase.review.findings)
 
         emptied = purchase.dismiss(NOW, BY).purchase.dismiss(NOW, BY).purchase
 
-        assert (emptied.findings, emptied.dismissed) == ((), reasons)
+        assert (emptied.review.findings, emptied.review.dismissed) == ((), reasons)
 
     @pytest.mark.parametrize("verdict", ["accept", "dismiss"])
     def test_an_answer_to_what_is_not_open_any_more_is_refused(self, verdict: str) -> None:
         """Somebody was faster, or another payment was reported meanwhile: nobody answers what they have not seen."""
         seen = settled(a_purchase(), price=CENT).purchase
-        reason, answered = seen.review_reason, settled(seen.dismiss(NOW, BY).purchase, **ANOTHER).purchase
+        reason, answered = seen.review.reason, settled(seen.dismiss(NOW, BY).purchase, **ANOTHER).purchase
 
         with pytest.raises(ResolutionRefused, match="has changed meanwhile"):
             if verdict == "accept":
@@ -156,7 +154,7 @@ class TestTakenBack:
         (fact,) = facts(decision)
         assert isinstance(fact, PurchaseNeedsReview)
         assert fact.reason == f"payment {paid.platform_reference}: it was paid, and now the platform says {status}"
-        assert decision.purchase.findings == (ReviewFinding(reason=fact.reason, about=paid.platform_reference),)
+        assert decision.purchase.review.findings == (ReviewFinding(reason=fact.reason, about=paid.platform_reference),)
         assert (decision.purchase.status, decision.purchase.credits_reversed) == (PurchaseStatus.COMPLETED, 0)
         assert settled(decision.purchase, seconds=2, status=status) == PurchaseDecision(decision.purchase)
 

@@ -8,7 +8,8 @@ from tests.core.domain.settling import BY, NOW, UNPAID_REPORTS, a_paid_purchase,
 from billing_core.domain.events import CreditsPurchased, CreditsReversed, PurchaseNeedsReview
 from billing_core.domain.money import Money
 from billing_core.domain.payments import PaymentStatus
-from billing_core.domain.purchases import REMEMBERED_FINDINGS, PurchaseDecision, PurchaseStatus
+from billing_core.domain.purchases import PurchaseDecision, PurchaseStatus
+from billing_core.domain.reviews import REMEMBERED_FINDINGS
 from billing_core.errors import ResolutionRefused
 from billing_core.testing import a_purchase, a_report, an_offer, an_origin
 
@@ -42,14 +43,14 @@ class TestMismatch:
         assert told in fact.reason
         reference = wrong.get("platform_reference", purchase.platform_reference)
         assert fact.reason.startswith(f"payment {reference}: ")
-        assert (decision.purchase.review_reason, decision.purchase.review_reference) == (fact.reason, reference)
+        assert (decision.purchase.review.reason, decision.purchase.review.about) == (fact.reason, reference)
 
     def test_of_all_that_is_wrong_the_other_payment_is_told_first_and_the_amount_last(self) -> None:
         """That it is another payment explains the rest."""
         wrong: dict[str, Any] = {"price": None, "platform_account_id": "another"}
 
         reasons = [
-            settled(a_purchase(), **reported).purchase.review_reason
+            settled(a_purchase(), **reported).purchase.review.reason
             for reported in (wrong, wrong | {"platform_reference": "another"})
         ]
 
@@ -73,7 +74,7 @@ class TestMismatch:
 
         paid = settled(flagged, seconds=60).purchase
 
-        assert (paid.is_paid, paid.needs_review, paid.review_reference) == (True, False, None)
+        assert (paid.is_paid, paid.needs_review, paid.review.about) == (True, False, None)
 
     def test_the_right_payment_answers_a_question_about_no_payment(self) -> None:
         """That its platform refused to say is of no interest once it has said "paid"."""
@@ -90,7 +91,7 @@ class TestMismatch:
         for report in reversed(reports) if other_first else reports:
             purchase = settled(purchase, **report).purchase
 
-        assert (purchase.is_paid, purchase.review_reference) == (True, "another")
+        assert (purchase.is_paid, purchase.review.about) == (True, "another")
         assert purchase.platform_reference != "another"
 
     def test_only_the_matching_reference_moves_the_purchase(self) -> None:
@@ -118,8 +119,8 @@ class TestFlag:
         flagged = a_purchase().flag("odd", NOW, BY)
 
         (change,) = flagged.changes
-        assert flagged.purchase.review_reason == change.reason == "odd"
-        assert (flagged.purchase.status, flagged.purchase.review_reference) == (PurchaseStatus.PENDING, None)
+        assert flagged.purchase.review.reason == change.reason == "odd"
+        assert (flagged.purchase.status, flagged.purchase.review.about) == (PurchaseStatus.PENDING, None)
         assert flagged.purchase.flag("odd", NOW, BY) == PurchaseDecision(flagged.purchase)
         assert flagged.purchase.flag("odder", NOW, BY).changes != ()
 
@@ -138,7 +139,7 @@ class TestAccept:
         assert isinstance(fact, CreditsPurchased)
         assert (fact.credits, fact.bonus_credits, fact.late) == (1000, 7, late)
         assert (decision.purchase.status, decision.purchase.needs_review) == (PurchaseStatus.COMPLETED, False)
-        assert decision.purchase.review_reference is None
+        assert decision.purchase.review.about is None
 
     def test_takes_another_payment_for_the_one_the_purchase_was_given(self) -> None:
         """Paid at a page nobody was handed: from then on that is the purchase's payment."""
@@ -198,8 +199,8 @@ class TestDismiss:
 
         (change,) = decision.changes
         assert (change.what, change.reason, change.fact) == ("dismissed", "paid back by hand", None)
-        assert (decision.purchase.status, decision.purchase.dismissed) == (status, ("odd",))
-        assert (decision.purchase.review_reason, decision.purchase.review_reference) == (None, None)
+        assert (decision.purchase.status, decision.purchase.review.dismissed) == (status, ("odd",))
+        assert (decision.purchase.review.reason, decision.purchase.review.about) == (None, None)
 
     def test_the_same_finding_asks_nobody_again_and_another_one_does(self) -> None:
         """What was answered stays answered; what is new is asked."""
@@ -235,7 +236,7 @@ class TestDismiss:
         for finding in findings:
             purchase = purchase.flag(finding, NOW, BY).purchase.dismiss(NOW, BY).purchase
 
-        assert purchase.dismissed == tuple(findings[1:])
+        assert purchase.review.dismissed == tuple(findings[1:])
         assert purchase.flag(findings[0], NOW, BY).purchase.needs_review
         assert purchase.flag(findings[1], NOW, BY) == PurchaseDecision(purchase)
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.testing import InMemoryBilling, a_caller, a_merchant, a_purchase
 from billing_core.use_cases.archive_purchases import ArchivePurchases
 
@@ -30,7 +31,11 @@ class TestArchivePurchases:
 
     async def test_leaves_open_purchases_and_those_a_person_must_look_at(self, billing: InMemoryBilling) -> None:
         """What is not settled is not put away."""
-        await _stored(billing, a_purchase(), a_purchase(status=PurchaseStatus.EXPIRED, review_reason="look"))
+        await _stored(
+            billing,
+            a_purchase(),
+            a_purchase(status=PurchaseStatus.EXPIRED, review=NO_REVIEW.adding(ReviewFinding(reason="look"))),
+        )
         billing.clock.advance(timedelta(days=400))
 
         assert (await billing.archive_purchases()).done == 0

@@ -176,7 +176,7 @@ class TestFollowRefunds:
         await _following(silent, refund)()
         await _following(silent, refund)()
 
-        assert stored(silent, purchase).review_reason == ("JPY 6999 were given back, in another currency than was paid")
+        assert stored(silent, purchase).review.reason == ("JPY 6999 were given back, in another currency than was paid")
         assert (stored(silent, purchase).status, stored(silent, purchase).credits_reversed) == (
             PurchaseStatus.COMPLETED,
             0,
@@ -297,7 +297,7 @@ class TestTrouble:
 
         await _following(silent, _refund_of(silent, purchase, 6999))()
 
-        assert (stored(silent, purchase).status, stored(silent, purchase).review_reference) == (
+        assert (stored(silent, purchase).status, stored(silent, purchase).review.about) == (
             PurchaseStatus.PENDING,
             reference_of(purchase),
         )

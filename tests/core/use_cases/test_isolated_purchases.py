@@ -137,7 +137,7 @@ class TestAnothersPayment:
         flagged = confused.storage.tables.purchases[unanswered.purchase_id]
         assert stored(confused, other).is_paid
         assert (flagged.status, flagged.platform_reference) == (PurchaseStatus.CREATED, None)
-        assert flagged.review_reason == "the platform reports a payment that is another purchase's"
+        assert flagged.review.reason == "the platform reports a payment that is another purchase's"
         assert [type(fault) for fault in first.faults] == [ReferenceAlreadyClaimed]
         assert (first.figures["completed"], first.figures["needs_review"], first.figures["faults"]) == (1, 1, 1)
         assert (second.figures["asked"], second.figures["needs_review"]) == (1, 0)
@@ -359,7 +359,7 @@ class TestRefusals:
             too_long_at + 3 * AFTER_REFUSAL,
         ):
             await billing.reconcile_purchases(now)
-            reasons.append(stored(billing, purchase).review_reason)
+            reasons.append(stored(billing, purchase).review.reason)
         await billing.operate.resolve((purchase.merchant_id, purchase.id), "dismiss", an_origin())
 
         told_why = "its platform refuses to say, for days past the deadline"

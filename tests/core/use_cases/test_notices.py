@@ -219,10 +219,10 @@ class TestPurchaseReferences:
 
         await billing.handle_webhooks([_notice(reference=orphan, purchase=stored(billing, purchase).short_reference)])
 
-        assert stored(billing, purchase).review_reason == (
+        assert stored(billing, purchase).review.reason == (
             f"payment {orphan}: it is not the one this purchase was given, {reference_of(purchase)}"
         )
-        assert stored(billing, purchase).review_reference == orphan
+        assert stored(billing, purchase).review.about == orphan
         assert told(billing) == ["purchase.needs_review"]
 
 

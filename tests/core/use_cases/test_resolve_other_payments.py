@@ -52,7 +52,7 @@ class TestAccept:
         changes = await billing.operate.resolve(key_of(purchase), "accept", BY)
 
         assert [change.what for change in changes] == ["completed", "needs_review"]
-        assert stored(billing, purchase).review_reference == reference_of(purchase)
+        assert stored(billing, purchase).review.about == reference_of(purchase)
         assert told(billing).count("credits.purchased") == 1
 
     @pytest.mark.parametrize("verb", ["cancel_checkout", "look_up"])
@@ -87,7 +87,7 @@ class TestAccept:
 
         await billing.operate.resolve(key_of(purchase), "accept", BY)
 
-        assert (stored(billing, purchase).platform_reference, stored(billing, purchase).review_reference) == (
+        assert (stored(billing, purchase).platform_reference, stored(billing, purchase).review.about) == (
             orphan,
             third,
         )
@@ -123,7 +123,7 @@ class TestDismiss:
         await billing.operate.resolve(key_of(purchase), "accept", BY)
 
         assert [change.what for change in changes] == ["dismissed", "needs_review", "cancelled"]
-        assert (asked.status, asked.review_reference) == (PurchaseStatus.CANCELLED, reference_of(purchase))
+        assert (asked.status, asked.review.about) == (PurchaseStatus.CANCELLED, reference_of(purchase))
         assert (stored(billing, purchase).is_paid, stored(billing, purchase).late) == (True, True)
 
     async def test_a_payment_reported_while_the_operator_answers_is_still_asked_about(
@@ -142,7 +142,7 @@ class TestDismiss:
         await answering
 
         left = stored(billing, purchase)
-        assert (left.review_reference, len(left.findings), len(left.dismissed)) == (orphan, 1, 1)
+        assert (left.review.about, len(left.review.findings), len(left.review.dismissed)) == (orphan, 1, 1)
 
     async def test_what_somebody_else_answered_meanwhile_is_refused(self, billing: InMemoryBilling) -> None:
         """And what was asked since is not answered in its place."""
@@ -161,4 +161,4 @@ class TestDismiss:
             await answering
 
         assert stored(billing, purchase) == before
-        assert before.review_reference == orphan
+        assert before.review.about == orphan

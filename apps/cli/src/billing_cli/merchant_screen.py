@@ -71,14 +71,14 @@ class MerchantScreen:
                 each.offer.price,
                 each.status.value,
                 moment(each.created_at),
-                each.review_reason or "no",
+                each.review.reason or "no",
             )
             for each in self.purchases
         ]
 
     def reviews(self) -> Mapping[str, object]:
         """Why a person must look, by purchase."""
-        return {str(each.purchase_id): each.review_reason for each in self.to_review}
+        return {str(each.purchase_id): each.review.reason for each in self.to_review}
 
     def advice(self) -> Sequence[str]:
         """What a person can type next: first what needs one."""

@@ -38,7 +38,7 @@ class Outcome:
     @property
     def review_reason(self) -> str | None:
         """Why a person must look at it now, or None."""
-        reason = self.purchase.review_reason
+        reason = self.purchase.review.reason
         for change in self._own:
             if change.what == "needs_review":
                 reason = change.reason

@@ -21,7 +21,7 @@ def row(purchase: Purchase) -> tuple[object, ...]:
         purchase.offer.price,
         purchase.status.value,
         moment(purchase.created_at),
-        purchase.review_reason or "no",
+        purchase.review.reason or "no",
     )
 
 
@@ -33,10 +33,10 @@ def document(purchase: Purchase) -> dict[str, Any]:
         "platform_account_id": purchase.platform_account_id,
         "catalog_version": purchase.offer.catalog_version,
         "return_url": purchase.return_url,
-        "review_reason": purchase.review_reason,
-        "review_reference": purchase.review_reference,
-        "further_findings": [finding.reason for finding in purchase.further_findings],
-        "dismissed": list(purchase.dismissed),
+        "review_reason": purchase.review.reason,
+        "review_reference": purchase.review.about,
+        "further_findings": [finding.reason for finding in purchase.review.findings[1:]],
+        "dismissed": list(purchase.review.dismissed),
         "paid_minor": purchase.paid_minor,
         "refunded_minor": purchase.refunded_minor,
         "dispute": purchase.dispute.value,

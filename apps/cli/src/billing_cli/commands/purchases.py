@@ -165,7 +165,7 @@ def resolve(
     wanted, by = read_id(purchase_id), _origin(actor, "purchases-resolve", reason)
     purchase, _ = run(lambda: _read(wanted))
     what = "Give the credits of" if accept else "Give no credits, and close the review of"
-    why = purchase.review_reason or "it needs no review"
+    why = purchase.review.reason or "it needs no review"
     _confirm(f"{what} {_in_words(purchase)} ({why})?", dry_run=dry_run, yes=yes)
     outcome = run(lambda: _resolve(purchase, verdict, by, dry_run=dry_run))
     _print_outcome(outcome, by, dry_run=dry_run, json=json)

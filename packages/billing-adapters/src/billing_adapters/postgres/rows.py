@@ -12,7 +12,8 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Offer
 from billing_core.domain.payments import DisputeStatus
-from billing_core.domain.purchases import Purchase, PurchaseStatus, ReviewFinding
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import Review, ReviewFinding
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage
@@ -101,7 +102,7 @@ def purchase_values(purchase: Purchase) -> Values:
         purchase.platform_reference,
         purchase.checkout_url,
         purchase.late,
-        purchase.review_reason,
+        purchase.review.reason,
         purchase.refunded_minor,
         purchase.dispute.value,
         purchase.credits_reversed,
@@ -110,9 +111,9 @@ def purchase_values(purchase: Purchase) -> Values:
         purchase.observed_at,
         purchase.check_at,
         purchase.version,
-        purchase.review_reference,
-        "\n".join(f"{each.about or ''}\t{each.reason}" for each in purchase.further_findings),
-        "\n".join(purchase.dismissed),
+        purchase.review.about,
+        "\n".join(f"{each.about or ''}\t{each.reason}" for each in purchase.review.findings[1:]),
+        "\n".join(purchase.review.dismissed),
         purchase.paid_minor,
     )
 
@@ -139,10 +140,7 @@ def purchase_of(row: Row) -> Purchase:
         platform_reference=row["platform_reference"],
         checkout_url=row["checkout_url"],
         late=row["late"],
-        review_reason=row["review_reason"],
-        review_reference=row["review_reference"],
-        further_findings=tuple(_finding(line) for line in _lines(row["further_findings"])),
-        dismissed=tuple(_lines(row["dismissed"])),
+        review=_review_of(row),
         paid_minor=row["paid_minor"],
         refunded_minor=row["refunded_minor"],
         dispute=DisputeStatus(row["dispute"]),
@@ -153,6 +151,14 @@ def purchase_of(row: Row) -> Purchase:
         check_at=row["check_at"],
         version=row["version"],
     )
+
+
+def _review_of(row: Row) -> Review:
+    dismissed = tuple(_lines(row["dismissed"]))
+    if row["review_reason"] is None:
+        return Review(dismissed=dismissed)
+    oldest = ReviewFinding(reason=row["review_reason"], about=row["review_reference"])
+    return Review(findings=(oldest, *map(_finding, _lines(row["further_findings"]))), dismissed=dismissed)
 
 
 def _lines(written: str) -> list[str]:

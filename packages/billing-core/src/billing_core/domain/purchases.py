@@ -5,7 +5,7 @@ payment. After payment the status is a function of how much was refunded and how
 follow the cumulative refund, never the single notice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -30,6 +30,7 @@ from billing_core.domain.events import (
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Offer
 from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.reviews import NO_REVIEW, Review, ReviewFinding
 from billing_core.errors import ResolutionRefused
 
 
@@ -54,7 +55,6 @@ UNPAID_ENDS = frozenset(
 )
 PAID = frozenset(PurchaseStatus) - OPEN - UNPAID_ENDS
 ARCHIVED_AFTER = timedelta(days=90)
-REMEMBERED_FINDINGS = 5
 
 
 _UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
@@ -66,21 +66,12 @@ _UNPAID_END: dict[PaymentStatus, tuple[PurchaseStatus, type[Fact]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewFinding:
-    """Why a person must look at a purchase, and at which payment (a platform reference), where it is one."""
-
-    reason: str
-    about: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
     """A credit pack a merchant chose, with the offer as it stood. `version` counts its changes.
 
-    `review_reason` is why a person must look, at the payment `review_reference` where it is one; `further_findings`
-    wait behind it; `dismissed` are the reasons that ask for nobody again. `paid_minor` is what was paid where an
-    operator took another amount for the one that was offered. `check_at` is when its platform is asked next: always for
-    open ones, and for those that were called off while their checkout could still be paid.
+    `paid_minor` is what was paid where an operator took another amount for the one that was offered. `check_at` is when
+    its platform is asked next: always for open ones, and for those that were called off while their checkout could
+    still be paid.
     """
 
     purchase_id: UUID
@@ -96,10 +87,7 @@ class Purchase:
     platform_reference: str | None = None
     checkout_url: str | None = None
     late: bool = False
-    review_reason: str | None = None
-    review_reference: str | None = None
-    further_findings: tuple[ReviewFinding, ...] = ()
-    dismissed: tuple[str, ...] = ()
+    review: Review = NO_REVIEW
     paid_minor: int | None = None
     refunded_minor: int = 0
     dispute: DisputeStatus = DisputeStatus.NONE
@@ -138,14 +126,7 @@ class Purchase:
     @property
     def needs_review(self) -> bool:
         """Whether a person must look."""
-        return self.review_reason is not None
-
-    @property
-    def findings(self) -> tuple[ReviewFinding, ...]:
-        """Every open finding, the oldest first."""
-        if self.review_reason is None:
-            return ()
-        return ReviewFinding(reason=self.review_reason, about=self.review_reference), *self.further_findings
+        return bool(self.review.findings)
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the merchant can still pay it in time."""
@@ -208,20 +189,19 @@ class Purchase:
         if mismatch := self._mismatch(report):
             reason = f"payment {report.platform_reference}: {mismatch}"
             return self.flag(reason, now, by, about=report.platform_reference)
-        unanswered = [each for each in self.findings if each.about not in (None, report.platform_reference)]
-        return self._left_with(unanswered)._complete(report, now, by)  # noqa: SLF001 - of this class
+        unanswered = self.review.keeping(lambda each: each.about not in (None, report.platform_reference))
+        return replace(self, review=unanswered)._complete(report, now, by)  # noqa: SLF001 - of this class
 
     # --- what a person decides ---------------------------------------------------------------------------------------
 
     def flag(self, reason: str, now: datetime, by: Origin, *, about: str | None = None) -> "PurchaseDecision":
         """This will ask for a person, once for each reason, and not again for one that was dismissed. `about` is the
         platform reference of the payment in question."""
-        known = {*(each.reason for each in self.findings), *self.dismissed}
-        if reason in known or len(self.findings) == REMEMBERED_FINDINGS:
+        if not self.review.takes(reason):
             return PurchaseDecision(self)
         fact = PurchaseNeedsReview(**self._identity(), pack=self.offer.pack, reason=reason)
-        flagged = self._left_with([*self.findings, ReviewFinding(reason=reason, about=about)])
-        return flagged._changed("needs_review", now, by, fact, reason=reason)  # noqa: SLF001 - of this class
+        review = self.review.adding(ReviewFinding(reason=reason, about=about))
+        return self._changed("needs_review", now, by, fact, reason=reason, review=review)
 
     def accept(
         self, report: PaymentReport, now: datetime, by: Origin, *, reason: str | None = None
@@ -232,24 +212,22 @@ class Purchase:
         Raises ResolutionRefused where that is not open, or the platform does not report the payment paid, or the
         purchase is completed already: then the payment was a second one, to be given back and dismissed.
         """
-        about = (each.reason for each in self.findings if each.about == report.platform_reference)
-        answered = self._finding(reason or next(about, None))
+        review, reference = self.review, report.platform_reference
+        answered = review.finding(reason) if reason else review.finding_about(reference)
         if self.is_paid:
             raise ResolutionRefused("this purchase is paid already; give the other payment back, then dismiss it")
         if report.status is not PaymentStatus.PAID:
             raise ResolutionRefused(f"the platform says this payment is {report.status}; only a paid one is accepted")
         paid = report.price.amount_minor if report.price is not None else None
-        left = [each for each in self.findings if each != answered and each.about != report.platform_reference]
-        taken = replace(self._left_with(left), paid_minor=None if report.price == self.offer.price else paid)
+        left = review.keeping(lambda each: each != answered and each.about != reference)
+        taken = replace(self, review=left, paid_minor=None if report.price == self.offer.price else paid)
         return taken._complete(report, now, by)  # noqa: SLF001 - of this class
 
     def dismiss(self, now: datetime, by: Origin, *, reason: str | None = None) -> "PurchaseDecision":
         """This will close a finding (default: the oldest), which asks for nobody again. Raises ResolutionRefused where
         it is not open."""
-        answered = self._finding(reason)
-        left = self._left_with([each for each in self.findings if each != answered])
-        dismissed = (*self.dismissed, answered.reason)[-REMEMBERED_FINDINGS:]
-        return left._changed("dismissed", now, by, None, dismissed=dismissed)  # noqa: SLF001 - of this class
+        review = self.review.dismissing(self.review.finding(reason))
+        return self._changed("dismissed", now, by, None, review=review)
 
     # --- how ---------------------------------------------------------------------------------------------------------
 
@@ -272,23 +250,6 @@ class Purchase:
         if report.price != self.offer.price:
             return f"it is of {report.price or 'no amount'}, the offer was {self.offer.price}"
         return None
-
-    def _finding(self, reason: str | None) -> ReviewFinding:
-        if not self.findings:
-            raise ResolutionRefused("this purchase needs no review")
-        found = [each for each in self.findings if reason in (None, each.reason)]
-        if not found:
-            raise ResolutionRefused("its review has changed meanwhile; look at it again")
-        return found[0]
-
-    def _left_with(self, findings: Sequence[ReviewFinding]) -> "Purchase":
-        first = findings[0] if findings else None
-        return replace(
-            self,
-            review_reason=first.reason if first else None,
-            review_reference=first.about if first else None,
-            further_findings=tuple(findings[1:]),
-        )
 
     @property
     def _price_minor(self) -> int:

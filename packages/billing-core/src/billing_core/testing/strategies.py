@@ -10,7 +10,8 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import MAX_AMOUNT_MINOR, Money
 from billing_core.domain.packs import MAX_CREDITS, Catalog, CreditPack, Offer, TrialTerms
 from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
-from billing_core.domain.purchases import REMEMBERED_FINDINGS, Purchase, PurchaseStatus, ReviewFinding
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import REMEMBERED_FINDINGS, Review, ReviewFinding
 from billing_core.testing.builders import a_purchase
 from billing_core.testing.clock import MOMENT, uuid7
 
@@ -116,7 +117,6 @@ def purchases(draw: st.DrawFn, /, *, merchant: Merchant | None = None, **fixed: 
     """Purchases of any status, whole for it; `fixed` sets fields."""
     created_at = draw(moments())
     offer = draw(offers())
-    review_reason = fixed.get("review_reason", draw(st.none() | texts()))
     paid_minor = draw(st.none() | st.integers(0, MAX_AMOUNT_MINOR))
     values: dict[str, Any] = {
         "purchase_id": uuid7(created_at, draw(st.integers(0, 2**62 - 1))),
@@ -126,10 +126,7 @@ def purchases(draw: st.DrawFn, /, *, merchant: Merchant | None = None, **fixed: 
         "offer": offer,
         "test": draw(st.booleans()),
         "late": draw(st.booleans()),
-        "review_reason": review_reason,
-        "review_reference": None if review_reason is None else draw(st.none() | platform_account_ids()),
-        "further_findings": () if review_reason is None else draw(_further_findings()),
-        "dismissed": tuple(draw(st.lists(_reasons(), max_size=REMEMBERED_FINDINGS))),
+        "review": draw(_reviews()),
         "paid_minor": paid_minor,
         "refunded_minor": draw(st.integers(0, offer.price.amount_minor if paid_minor is None else paid_minor)),
         "dispute": draw(st.sampled_from(DisputeStatus)),
@@ -176,9 +173,17 @@ def _codes() -> st.SearchStrategy[str]:
     return st.text(string.ascii_lowercase + string.digits + "-_", min_size=1, max_size=32)
 
 
-def _further_findings() -> st.SearchStrategy[tuple[ReviewFinding, ...]]:
-    findings = st.builds(ReviewFinding, reason=_reasons(), about=st.none() | platform_account_ids())
-    return st.lists(findings, max_size=REMEMBERED_FINDINGS - 1).map(tuple)
+@st.composite
+def _reviews(draw: st.DrawFn) -> Review:
+    """None to as many findings as are remembered; the first, which has columns of its own, may be of any text."""
+    about = st.none() | platform_account_ids()
+    first = st.lists(st.builds(ReviewFinding, reason=texts(), about=about), max_size=1)
+    further = st.lists(st.builds(ReviewFinding, reason=_reasons(), about=about), max_size=REMEMBERED_FINDINGS - 1)
+    oldest = draw(first)
+    return Review(
+        findings=(*oldest, *(draw(further) if oldest else ())),
+        dismissed=tuple(draw(st.lists(_reasons(), max_size=REMEMBERED_FINDINGS))),
+    )
 
 
 def _reasons() -> st.SearchStrategy[str]:

@@ -76,7 +76,7 @@ class OperatePurchases:
         if verdict == "accept":
             report = await self._asked(_in_question(purchase, account))
             settlements = [Settlement.of(purchase, by, act=verdict, report=report)]
-            if purchase.is_open and purchase.review_reference not in (None, purchase.platform_reference):
+            if purchase.is_open and purchase.review.about not in (None, purchase.platform_reference):
                 # Another payment takes the place of its own: that one must neither stay payable nor be missed.
                 own = await self._last_word(purchase, account, dry_run=dry_run)
                 settlements.append(Settlement.of(purchase, by, report=own))
@@ -135,6 +135,6 @@ async def _unless_refused(answer: Awaitable[Told]) -> Told | None:
 
 def _in_question(purchase: Purchase, account: PlatformAccount) -> Question:
     """The payment a person was asked to look at; the purchase's own where the finding names none."""
-    if purchase.review_reference is None:
+    if purchase.review.about is None:
         return Question.about(purchase, account)
-    return Question(platform=purchase.platform, account=account, platform_reference=purchase.review_reference)
+    return Question(platform=purchase.platform, account=account, platform_reference=purchase.review.about)

@@ -60,7 +60,7 @@ class Settlement:
             report=report,
             by=by,
             act=act,
-            answered=purchase.review_reason,
+            answered=purchase.review.reason,
             finding=finding,
             check_at=check_at,
         )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.errors import ReferenceAlreadyClaimed
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.storage import Owner, PurchaseFilter
@@ -116,7 +117,10 @@ class ArchiveContract(StorageSuite):
         old = _ended(a_purchase(merchant, status=PurchaseStatus.COMPLETED), MOMENT)
         expired = _ended(a_purchase(merchant, status=PurchaseStatus.EXPIRED), MOMENT)
         recent = _ended(a_purchase(merchant, status=PurchaseStatus.COMPLETED), MOMENT + DAY)
-        odd = replace(_ended(a_purchase(merchant, status=PurchaseStatus.FAILED), MOMENT), review_reason="odd")
+        odd = replace(
+            _ended(a_purchase(merchant, status=PurchaseStatus.FAILED), MOMENT),
+            review=NO_REVIEW.adding(ReviewFinding(reason="odd")),
+        )
         await stored(storage, old, expired, recent, odd, open_one := a_purchase(merchant))
 
         moved = await _archive(storage)

@@ -10,7 +10,8 @@ import pytest
 
 from billing_core.domain.money import Money
 from billing_core.domain.payments import DisputeStatus
-from billing_core.domain.purchases import Purchase, PurchaseStatus, ReviewFinding
+from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.reviews import Review, ReviewFinding
 from billing_core.testing.builders import a_purchase, an_id, an_offer
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored
@@ -35,10 +36,14 @@ class PurchasesContract(StorageSuite):
             status=PurchaseStatus.DISPUTED,
             test=True,
             late=True,
-            review_reason="the platform says «EUR 1.00» — not USD 69.99",
-            review_reference="pay-größer",
-            further_findings=(ABOUT_ONE, ABOUT_NONE),
-            dismissed=("first, of «EUR 2.00»", "then another", "first, of «EUR 2.00»"),
+            review=Review(
+                findings=(
+                    ReviewFinding(reason="the platform says «EUR 1.00» — not USD 69.99", about="pay-größer"),
+                    ABOUT_ONE,
+                    ABOUT_NONE,
+                ),
+                dismissed=("first, of «EUR 2.00»", "then another", "first, of «EUR 2.00»"),
+            ),
             paid_minor=10**12,
             refunded_minor=5,
             dispute=DisputeStatus.OPEN,
@@ -72,13 +77,12 @@ class PurchasesContract(StorageSuite):
         """None, one or several dismissed findings in their order; nothing in question, nothing paid is not no text
         and not zero."""
         merchant = await registered(storage)
-        undecided = a_purchase(merchant, dismissed=dismissed)
+        in_question = ReviewFinding(reason="payment pay-2: it is not the one this purchase was given", about="pay-2")
+        undecided = a_purchase(merchant, review=Review(dismissed=dismissed))
         decided = a_purchase(
             merchant,
             status=PurchaseStatus.COMPLETED,
-            dismissed=dismissed,
-            review_reason="payment pay-2: it is not the one this purchase was given",
-            review_reference="pay-2",
+            review=Review(findings=(in_question,), dismissed=dismissed),
             paid_minor=0,
         )
 
@@ -98,19 +102,19 @@ class PurchasesContract(StorageSuite):
         """None, one or several behind the first in their order, each about a payment or about none; answered, it is
         gone."""
         merchant = await registered(storage)
-        asked = a_purchase(merchant, review_reason="odd", review_reference=about, further_findings=further)
+        asked = a_purchase(merchant, review=Review(findings=(ReviewFinding(reason="odd", about=about), *further)))
         await stored(storage, asked)
         key = (asked.merchant_id, asked.purchase_id)
 
         read = await storage.records.purchase(*key)
         async with storage.units() as uow:
             held = (await uow.purchases.lock([key]))[asked.purchase_id]
-            answered = replace(held, further_findings=further[1:], version=held.version + 1)
+            answered = replace(held, review=Review(findings=held.review.findings[1:]), version=held.version + 1)
             await uow.purchases.save([answered])
             await uow.commit()
 
         assert read == held == asked
-        assert held.findings == (ReviewFinding(reason="odd", about=about), *further)
+        assert held.review.findings == (ReviewFinding(reason="odd", about=about), *further)
         assert await storage.records.purchase(*key) == answered
 
     async def test_get_answers_for_the_owner_alone(self, storage: BillingStorage) -> None:
@@ -202,10 +206,10 @@ class PurchasesContract(StorageSuite):
                 checkout_url="https://pay.example/x",
                 test=True,
                 late=True,
-                review_reason="odd",
-                review_reference="ref-of-another",
-                further_findings=(ABOUT_NONE, ABOUT_ONE),
-                dismissed=("odder", "oddest"),
+                review=Review(
+                    findings=(ReviewFinding(reason="odd", about="ref-of-another"), ABOUT_NONE, ABOUT_ONE),
+                    dismissed=("odder", "oddest"),
+                ),
                 paid_minor=8,
                 refunded_minor=7,
                 dispute=DisputeStatus.WON,
