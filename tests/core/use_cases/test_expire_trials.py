@@ -46,7 +46,7 @@ class _Away(InMemoryStorage):
 
     @asynccontextmanager
     async def units(self) -> AsyncIterator[InMemoryUnitOfWork]:
-        transaction = Transaction(self.tables, self._locks)
+        transaction = Transaction(self.tables, self._locks, self.positions)
         try:
             yield _AwayUnit(transaction, self.clock)
         finally:

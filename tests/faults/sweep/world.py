@@ -82,7 +82,7 @@ class World:
         """Another world that stands as this one does: one that was arranged need not be arranged again."""
         other = World()
         other.clock.set(self.clock.now())
-        other.storage.numbers = copy(self.storage.numbers)
+        other.storage.numbers, other.storage.positions = copy(self.storage.numbers), copy(self.storage.positions)
         for table in fields(Tables):
             getattr(other.storage.tables, table.name).update(getattr(self.storage.tables, table.name))
         for name, platform in self.platforms.items():

@@ -48,7 +48,7 @@ class InMemoryJournal:
             type=kind,
             body=encode_event(change, sequence),
         )
-        view.outbox.put((merchant_id, sequence), OutboxRow(event=event))
+        view.outbox.put((merchant_id, sequence), OutboxRow(event=event, position=next(self._tx.positions)))
 
 
 class InMemoryInbox:

@@ -23,7 +23,8 @@ class InMemoryOutbox:
 
     async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
         """See `Outbox.unpublished`."""
-        return [row.event for row in self._tables.outbox.values() if row.published_at is None][:limit]
+        waiting = [row for row in self._tables.outbox.values() if row.published_at is None]
+        return [row.event for row in sorted(waiting, key=lambda row: row.position)[:limit]]
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
         """See `Outbox.mark_published`."""

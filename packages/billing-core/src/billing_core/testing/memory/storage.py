@@ -33,13 +33,13 @@ class InMemoryStorage:
 
     A transaction sees what others committed (read committed) under its own changes, holds rows until it ends, and
     leaves nothing behind unless it commits. `tables` is what is committed, for tests to look at; `clock` is the
-    storage's own, `numbers` what ids are counted with.
+    storage's own, `numbers` what ids are counted with, `positions` what places in the outbox are.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
         self.tables = Tables()
         self.clock = clock or FixedClock()
-        self.numbers = count(1)
+        self.numbers, self.positions = count(1), count(1)
         self.outbox = InMemoryOutbox(self.tables)
         self.housekeeping = InMemoryHousekeeping(self.tables)
         self.leadership = InMemoryLeadership()
@@ -50,7 +50,7 @@ class InMemoryStorage:
     @asynccontextmanager
     async def units(self) -> "AsyncIterator[InMemoryUnitOfWork]":
         """See `OpenUnitOfWork`."""
-        transaction = Transaction(self.tables, self._locks)
+        transaction = Transaction(self.tables, self._locks, self.positions)
         try:
             yield InMemoryUnitOfWork(transaction, self.clock)
         finally:

@@ -20,9 +20,11 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxRow:
-    """An event and when the broker had it."""
+    """An event and when the broker had it. `position` is its place in the outbox, taken when it was recorded: whoever
+    commits first may have a later one than whoever commits next."""
 
     event: OutboxEvent
+    position: int
     published_at: datetime | None = None
 
 

@@ -1,15 +1,18 @@
 """What the parts of one unit of work share."""
 
+from collections.abc import Iterator
+
 from billing_core.errors import StorageConflict
 from billing_core.testing.memory.locks import Row, RowLocks
 from billing_core.testing.memory.tables import StagedTables, Tables
 
 
 class Transaction:
-    """One transaction: its view of the tables and the rows it holds."""
+    """One transaction: its view of the tables and the rows it holds. `positions` are taken for good: whoever is undone
+    leaves a gap, as with the database's own counter."""
 
-    def __init__(self, tables: Tables, locks: RowLocks) -> None:
-        self._view, self._locks = StagedTables(tables), locks
+    def __init__(self, tables: Tables, locks: RowLocks, positions: Iterator[int]) -> None:
+        self._view, self._locks, self.positions = StagedTables(tables), locks, positions
         self._over: str | None = None
 
     @property
