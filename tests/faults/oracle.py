@@ -124,6 +124,13 @@ def _repeats_get_the_first_answer(evidence: Evidence) -> Iterator[str]:
             yield f"{merchant_id} was told {len(given)} different answers under key {key}"
 
 
+def _who_was_given_a_trial_is_not_refused_it(evidence: Evidence) -> Iterator[str]:
+    given = {(each.merchant_id, each.key) for each in evidence.told if each.status < 400 and "ends_at" in each.document}
+    refused = {(each.merchant_id, each.key) for each in evidence.told if _is_trial_refusal(each)}
+    for merchant_id, key in sorted(given & refused):
+        yield f"{merchant_id} was told under key {key} that its trial began, and that it has none"
+
+
 def _one_url_is_told(evidence: Evidence) -> Iterator[str]:
     urls: dict[str, set[str]] = defaultdict(set)
     for told in evidence.told:
@@ -277,6 +284,7 @@ def _no_secret_is_logged(evidence: Evidence) -> Iterator[str]:
 _RULES = (
     _acknowledged_requests_are_there,
     _repeats_get_the_first_answer,
+    _who_was_given_a_trial_is_not_refused_it,
     _one_url_is_told,
     _who_was_refused_a_trial_had_one,
     _paid_purchases_are_announced_once,

@@ -133,6 +133,12 @@ SPOILT: dict[str, tuple[Callable[[Case], Evidence], str]] = {
         ),
         "m-2 was told that its shop has had its trial",
     ),
+    "a trial was given and refused under one key": (
+        lambda case: case.with_told(
+            Told(merchant_id="m-1", key="t-1", status=409, document={"code": "TRIAL_ALREADY_USED"})
+        ),
+        "m-1 was told under key t-1 that its trial began, and that it has none",
+    ),
     "a paid purchase was not announced": (lambda case: case.without_events("credits.purchased"), "announced 0 times"),
     "a paid purchase was announced twice": (
         lambda case: replace(case.evidence, published=[*case.evidence.published, *case.evidence.published]),

@@ -15,7 +15,7 @@ import uvloop
 from tests.faults.chaos.chronicle import Chronicle
 from tests.faults.chaos.report import end_progress, figures, report, tell_progress
 from tests.faults.chaos.run import Plan, Run, Verdict
-from tests.faults.defects.processes import DEFECTS
+from tests.faults.defects.catalogue import REAL
 
 INTERRUPTED = 130
 
@@ -58,7 +58,7 @@ def _read_arguments() -> tuple[Plan, Path]:
     parser.add_argument("--workers", type=int, default=3, help="workers (default 3)")
     parser.add_argument("--clients", type=int, default=16, help="clients in a closed loop (default 16)")
     parser.add_argument("--history", type=Path, help="where to write what broke when (default chaos-SEED.jsonl)")
-    parser.add_argument("--defect", choices=DEFECTS, help="build the processes wrong in this way, to see it caught")
+    parser.add_argument("--defect", choices=REAL, help="build the processes wrong in this way, to see it caught")
     told = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if told.seed is None else told.seed
     plan = Plan(

@@ -77,7 +77,8 @@ class Client:
         pack = chance.choice(PACKS)
         await self._clicked(key, lambda key: self._insist(key, pack, self._purchase(key, pack)))
         if chance.random() < 0.15:
-            await self._ask(key, "another pack", self._purchase(key, PACKS[pack == PACKS[0]]))
+            another = PACKS[pack == PACKS[0]]
+            await self._ask(key, another, self._purchase(key, another))
 
     async def _want_trial(self, key: str) -> None:
         await self._clicked(key, lambda key: self._insist(key, "a trial", self._trial(key)))

@@ -1,0 +1,62 @@
+"""Every seeded defect, once: how it is built into the simulator's world, into real processes, or into both.
+
+To add one, write a function that patches what it breaks, with a docstring that says what is wrong, and list it here.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from tests.faults.defects import asking, delivery, publishing, requests, servers, settling
+from tests.faults.defects.defect import Defect
+
+
+def listed(*defects: Defect) -> Mapping[str, Defect]:
+    """The defects by name. Raises ValueError where two have the same."""
+    names = Counter(each.name for each in defects)
+    if twice := [name for name, times in names.items() if times > 1]:
+        raise ValueError(f"listed twice: {', '.join(twice)}")
+    return {each.name: each for each in defects}
+
+
+DEFECTS = listed(
+    Defect(simulated=delivery.ack_before_commit, real=delivery.ack_before_commit),
+    Defect(simulated=delivery.ack_of_what_is_put_off),
+    Defect(simulated=delivery.trouble_acknowledged),
+    Defect(simulated=delivery.unknown_reference_dropped),
+    Defect(simulated=delivery.parked_not_kept),
+    Defect(simulated=delivery.poison_for_ever),
+    Defect(simulated=delivery.no_inbox, real=servers.no_inbox),
+    Defect(simulated=publishing.mark_before_publishing, real=publishing.mark_before_publishing),
+    Defect(simulated=publishing.unconfirmed_marked),
+    Defect(simulated=publishing.mark_everything),
+    Defect(simulated=publishing.two_relays),
+    Defect(simulated=publishing.cursor_relay, real=servers.cursor_relay),
+    Defect(simulated=publishing.no_message_id, real=servers.no_message_id),
+    Defect(simulated=publishing.publish_in_transaction, real=servers.publish_in_transaction),
+    Defect(simulated=publishing.facts_in_another_transaction),
+    Defect(simulated=publishing.numbers_not_undone),
+    Defect(simulated=publishing.numbers_without_lock),
+    Defect(simulated=requests.redis_as_only_guard),
+    Defect(simulated=requests.answered_before_commit),
+    Defect(simulated=requests.fingerprint_ignored),
+    Defect(simulated=requests.last_checkout_wins),
+    Defect(simulated=requests.read_then_write_trial),
+    Defect(simulated=requests.trial_per_merchant),
+    Defect(simulated=requests.trial_claimed_apart),
+    Defect(simulated=settling.late_payment_ignored),
+    Defect(simulated=settling.amount_not_compared),
+    Defect(simulated=settling.paid_again),
+    Defect(simulated=settling.no_row_locks),
+    Defect(simulated=settling.refund_as_delta),
+    Defect(simulated=settling.refund_rounded_down),
+    Defect(simulated=settling.older_reading_wins),
+    Defect(simulated=settling.won_dispute_restores_nothing),
+    Defect(simulated=asking.unguarded_expiry, real=asking.unguarded_expiry),
+    Defect(simulated=asking.lost_answer_is_no),
+    Defect(simulated=asking.notice_is_proof),
+    Defect(simulated=asking.answers_kept),
+    Defect(simulated=asking.put_off_for_ever),
+    Defect(simulated=asking.dated_by_own_clock),
+    Defect(simulated=asking.archived_forgotten),
+)
+REAL: Mapping[str, Defect] = {name: each for name, each in DEFECTS.items() if each.real is not None}

@@ -1,0 +1,107 @@
+"""Ways to give a client the wrong answer, two different ones, or one that is not so."""
+
+from datetime import datetime
+from typing import Any
+
+from tests.faults.defects.defect import Patch
+
+from billing_core.domain.events import Origin
+from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
+from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
+from billing_core.domain.trials import Trial, TrialStatus
+from billing_core.errors import IdempotencyKeyReused, TrialAlreadyUsed
+from billing_core.testing.memory.journal import InMemoryKeyRecords
+from billing_core.testing.memory.trials import InMemoryTrials
+from billing_core.use_cases import activate_trial
+from billing_core.use_cases.activate_trial import ActivateTrial
+from billing_core.use_cases.answers import Answered, remember, replay
+from billing_core.use_cases.caller import Caller
+from billing_core.use_cases.create_purchase import PurchaseRequest
+
+
+def redis_as_only_guard(patch: Patch) -> None:
+    """the replay cache alone remembers the answers under a key, and may forget them"""
+
+    async def unknown(self: InMemoryKeyRecords, key: RequestKey) -> KeyRecord | None:
+        return None
+
+    patch(InMemoryKeyRecords, "get", unknown)
+
+
+def answered_before_commit(patch: Patch) -> None:
+    """an answer is remembered before what it tells is committed"""
+
+    async def activate(self: ActivateTrial, caller: Caller, idempotency_key: str) -> Answered:
+        key = RequestKey(merchant_id=caller.merchant_id, route=activate_trial.ROUTE, key=idempotency_key)
+        if replayed := await replay(self._replays, key, activate_trial._FINGERPRINT):
+            return replayed
+        async with self._units() as uow:
+            answered = await self._activate(uow, caller, key)
+            if answered is None:
+                raise TrialAlreadyUsed
+            await remember(self._replays, key, activate_trial._FINGERPRINT, answered)
+            await uow.commit()
+        return answered
+
+    patch(ActivateTrial, "__call__", activate)
+
+
+def fingerprint_ignored(patch: Patch) -> None:
+    """another request under a known key gets the answer to the first one"""
+    patch(PurchaseRequest, "fingerprint", property(lambda _: "a purchase"))
+
+
+def last_checkout_wins(patch: Patch) -> None:
+    """nobody waits for the first attempt under a key, and whichever checkout is made last is the purchase's"""
+
+    def admit(self: KeyRecord, fingerprint: str, now: datetime) -> Answer | None:
+        if self.fingerprint != fingerprint:
+            raise IdempotencyKeyReused
+        return self.answer
+
+    def take(self: Purchase, reference: str, url: str, now: datetime, by: Origin) -> PurchaseDecision:
+        if not self.is_open:
+            return PurchaseDecision(self)
+        values: dict[str, Any] = {"platform_reference": reference, "checkout_url": url}
+        return self._changed("pending", now, by, None, status=PurchaseStatus.PENDING, **values)
+
+    patch(KeyRecord, "admit", admit)
+    patch(Purchase, "checkout_made", take)
+
+
+# --- the one trial of a shop -----------------------------------------------------------------------------------------
+
+
+def read_then_write_trial(patch: Patch) -> None:
+    """whether a shop had its trial is looked up, and claimed by nothing"""
+
+    async def look_up(self: InMemoryTrials, trial: Trial) -> bool:
+        given = [each for each in self._tx.view.trials.rows() if each.status is not TrialStatus.REFUSED]
+        return all(_shop(each) != _shop(trial) for each in given)
+
+    patch(InMemoryTrials, "claim", look_up)
+
+
+def trial_per_merchant(patch: Patch) -> None:
+    """a shop that is installed again as another merchant gets another trial"""
+
+    async def grant(self: InMemoryTrials, trial: Trial) -> bool:
+        return True
+
+    patch(InMemoryTrials, "claim", grant)
+
+
+def trial_claimed_apart(patch: Patch) -> None:
+    """a trial is claimed in a transaction of its own, and stays claimed where it is never started"""
+    claim = InMemoryTrials.claim
+
+    async def claim_for_good(self: InMemoryTrials, trial: Trial) -> bool:
+        granted = await claim(self, trial)
+        self._tx.view.trial_claims.apply()
+        return granted
+
+    patch(InMemoryTrials, "claim", claim_for_good)
+
+
+def _shop(trial: Trial) -> tuple[str, str]:
+    return trial.platform, trial.platform_account_id
