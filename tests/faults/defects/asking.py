@@ -85,17 +85,6 @@ def put_off_for_ever(patch: Patch) -> None:
     patch(check_purchases, "AFTER_TROUBLE", timedelta(days=10_000))
 
 
-def dated_by_own_clock(patch: Patch) -> None:
-    """a platform's answer is dated by the clock of whichever process asked"""
-    ask = HandleWebhooks._ask_once
-
-    async def ask_now(self: HandleWebhooks, read: Sequence[Any], asked_at: datetime) -> _Asked:
-        del asked_at
-        return await ask(self, read, self._clock.now())
-
-    patch(HandleWebhooks, "_ask_once", ask_now)
-
-
 def archived_forgotten(patch: Patch) -> None:
     """a notice about a purchase that was archived finds nobody"""
     owner = InMemoryPurchases._owner

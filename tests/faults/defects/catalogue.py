@@ -35,7 +35,6 @@ DEFECTS = listed(
     Defect(simulated=publishing.publish_in_transaction, real=servers.publish_in_transaction),
     Defect(simulated=publishing.facts_in_another_transaction),
     Defect(simulated=publishing.numbers_not_undone),
-    Defect(simulated=publishing.numbers_without_lock),
     Defect(simulated=requests.redis_as_only_guard),
     Defect(simulated=requests.answered_before_commit),
     Defect(simulated=requests.fingerprint_ignored),
@@ -49,14 +48,12 @@ DEFECTS = listed(
     Defect(simulated=settling.no_row_locks),
     Defect(simulated=settling.refund_as_delta),
     Defect(simulated=settling.refund_rounded_down),
-    Defect(simulated=settling.older_reading_wins),
     Defect(simulated=settling.won_dispute_restores_nothing),
     Defect(simulated=asking.unguarded_expiry, real=asking.unguarded_expiry),
     Defect(simulated=asking.lost_answer_is_no),
     Defect(simulated=asking.notice_is_proof),
     Defect(simulated=asking.answers_kept),
     Defect(simulated=asking.put_off_for_ever),
-    Defect(simulated=asking.dated_by_own_clock),
     Defect(simulated=asking.archived_forgotten),
 )
 REAL: Mapping[str, Defect] = {name: each for name, each in DEFECTS.items() if each.real is not None}

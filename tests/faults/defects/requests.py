@@ -4,18 +4,17 @@ from datetime import datetime
 from typing import Any
 
 from tests.faults.defects.defect import Patch
+from tests.faults.simulation.surroundings import Surroundings
 
 from billing_core.domain.events import Origin
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
 from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial, TrialStatus
-from billing_core.errors import IdempotencyKeyReused, TrialAlreadyUsed
+from billing_core.errors import IdempotencyKeyReused
+from billing_core.ports.idempotency import RememberedAnswer
+from billing_core.testing import InMemoryReplayCache
 from billing_core.testing.memory.journal import InMemoryKeyRecords
 from billing_core.testing.memory.trials import InMemoryTrials
-from billing_core.use_cases import activate_trial
-from billing_core.use_cases.activate_trial import ActivateTrial
-from billing_core.use_cases.answers import Answered, remember, replay
-from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
 
 
@@ -29,21 +28,21 @@ def redis_as_only_guard(patch: Patch) -> None:
 
 
 def answered_before_commit(patch: Patch) -> None:
-    """an answer is remembered before what it tells is committed"""
+    """an answer is in the replay cache before what it tells is committed"""
+    init, save = Surroundings.__init__, InMemoryKeyRecords.save
+    caches: list[InMemoryReplayCache] = []
 
-    async def activate(self: ActivateTrial, caller: Caller, idempotency_key: str) -> Answered:
-        key = RequestKey(merchant_id=caller.merchant_id, route=activate_trial.ROUTE, key=idempotency_key)
-        if replayed := await replay(self._replays, key, activate_trial._FINGERPRINT):
-            return replayed
-        async with self._units() as uow:
-            answered = await self._activate(uow, caller, key)
-            if answered is None:
-                raise TrialAlreadyUsed
-            await remember(self._replays, key, activate_trial._FINGERPRINT, answered)
-            await uow.commit()
-        return answered
+    def note_cache(self: Surroundings, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
+        caches[:] = [self.replays]
 
-    patch(ActivateTrial, "__call__", activate)
+    async def remember_at_once(self: InMemoryKeyRecords, record: KeyRecord) -> None:
+        await save(self, record)
+        if record.answer is not None:
+            await caches[0].put(record.key, RememberedAnswer(fingerprint=record.fingerprint, answer=record.answer))
+
+    patch(Surroundings, "__init__", note_cache)
+    patch(InMemoryKeyRecords, "save", remember_at_once)
 
 
 def fingerprint_ignored(patch: Patch) -> None:

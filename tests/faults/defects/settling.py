@@ -95,16 +95,6 @@ def refund_rounded_down(patch: Patch) -> None:
     patch(purchases, "_credits_to_reverse", round_down)
 
 
-def older_reading_wins(patch: Patch) -> None:
-    """what a platform said earlier undoes what it said later"""
-    follow = Purchase._follow_refunds
-
-    def believe(self: Purchase, report: PaymentReport, now: datetime, by: Origin) -> PurchaseDecision:
-        return follow(replace(self, observed_at=None), report, now, by)
-
-    patch(Purchase, "_follow_refunds", believe)
-
-
 def won_dispute_restores_nothing(patch: Patch) -> None:
     """credits taken back for a dispute stay away when the merchant wins it"""
     reverse = purchases._credits_to_reverse

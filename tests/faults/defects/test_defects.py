@@ -64,12 +64,17 @@ def test_two_of_one_name_cannot_be_listed() -> None:
 
 
 class TestTheCommand:
+    @pytest.fixture(autouse=True)
+    def hurried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It looks at fewer worlds than it does for a person."""
+        monkeypatch.setattr(command, "hunt", lambda broken, **_: hunt(broken, seeds=2))
+
     def test_tells_who_catches_a_defect(self, capsys: pytest.CaptureFixture[str]) -> None:
         """After how many seeds and faults, what is wrong and which rule found it out; progress is told beside it."""
         assert command.main(["--only", "trial_per_merchant"]) == 0
 
         told = capsys.readouterr()
-        assert "(none)                         nobody        50 seeds" in told.out
+        assert "(none)                         nobody         2 seeds" in told.out
         assert "trial_per_merchant             simulator" in told.out
         assert "had 2 trials" in told.out
         assert "1 of 1: trial_per_merchant" in told.err
@@ -83,7 +88,6 @@ class TestTheCommand:
             """nothing is wrong at all"""
 
         monkeypatch.setattr(command, "DEFECTS", {"harmless": Defect(simulated=harmless)})
-        monkeypatch.setattr(command, "hunt", lambda broken, **_: hunt(broken, seeds=2))
 
         assert command.main([]) == 1
         assert "not caught: harmless (simulator)" in capsys.readouterr().out
