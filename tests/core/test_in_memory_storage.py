@@ -42,6 +42,22 @@ class TestInMemoryStorage:
 
         assert await asyncio.wait_for(task, 5) == one
 
+    async def test_an_event_has_its_place_from_when_it_was_recorded(self) -> None:
+        """Whoever commits last may come first, as in the database: a relay that reads on from the last place misses
+        it."""
+        storage = InMemoryStorage()
+        early, late = await registered(storage), await registered(storage)
+
+        async with storage.units() as slow:
+            await slow.journal.record([created(early)])
+            await recorded(storage, created(late))
+            before = await storage.outbox.unpublished(10)
+            await slow.commit()
+        after = await storage.outbox.unpublished(10)
+
+        assert [each.merchant_id for each in before] == [late.merchant_id]
+        assert [each.merchant_id for each in after] == [early.merchant_id, late.merchant_id]
+
     async def test_a_cancelled_transaction_leaves_the_queue(self) -> None:
         """Who gave up waiting is passed over, and holds nothing."""
         storage = InMemoryStorage()
