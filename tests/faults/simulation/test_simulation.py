@@ -8,7 +8,7 @@ from tests.faults.simulation.report import told
 from tests.faults.simulation.world import run_seed
 
 # The nightly `script/simulate --seeds 100000` goes on where these end.
-SEEDS, CHUNK = 750, 250
+SEEDS, CHUNK = 3_000, 250
 FAULTS = 5 * SEEDS
 # A run that never gets there proves nothing about it. Each of these is reached in every chunk.
 SOMETIMES = (
