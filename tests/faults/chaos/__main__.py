@@ -57,6 +57,7 @@ def _read_arguments() -> tuple[Plan, Path]:
     parser.add_argument("--http", type=int, default=2, help="HTTP processes (default 2)")
     parser.add_argument("--workers", type=int, default=3, help="workers (default 3)")
     parser.add_argument("--clients", type=int, default=16, help="clients in a closed loop (default 16)")
+    parser.add_argument("--every", type=float, default=0.3, help="seconds from fault to fault, about (default 0.3)")
     parser.add_argument("--history", type=Path, help="where to write what broke when (default chaos-SEED.jsonl)")
     parser.add_argument("--defect", choices=DEFECTS, help="build the processes wrong in this way, to see it caught")
     told = parser.parse_args()
@@ -67,6 +68,7 @@ def _read_arguments() -> tuple[Plan, Path]:
         http=told.http,
         workers=told.workers,
         clients=told.clients,
+        every_s=told.every,
         defect=told.defect,
     )
     return plan, told.history or Path(tempfile.gettempdir()) / f"chaos-{seed}.jsonl"
