@@ -10,6 +10,7 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from billing_core.errors import PlatformUnavailable, PublishingUnavailable, StorageUnavailable
@@ -129,7 +130,11 @@ class FaultyPorts:
                 await self._cancelled()
             case PortFault.TIMEOUT:
                 return cast("T", _told(trouble))
-        answer, refusal = await _outcome(call)
+        answer, refusal = None, None
+        try:
+            answer = await call()
+        except Exception as told:  # noqa: BLE001 - raised again, once it is known whether it gets back to the caller
+            refusal = told
         self._must_live()  # the process may have died while this waited, for a lock say
         match fault:
             case PortFault.CRASH_AFTER:
@@ -187,12 +192,15 @@ class _Port:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._port, name)
-        if not inspect.iscoroutinefunction(value):
+        if not _is_awaited(getattr(type(self._port), name, None)):
             return value
-        return lambda *args, **more: self._step(f"{self._label}.{name}", lambda: value(*args, **more))
+        label = f"{self._label}.{name}"
 
-    async def _step(self, label: str, call: Callable[[], Awaitable[Any]]) -> Any:
-        return await self._ports.step(label, call, self._trouble)
+        def taken(*args: Any, **more: Any) -> Awaitable[Any]:
+            return self._ports.step(label, lambda: value(*args, **more), self._trouble)
+
+        self.__dict__[name] = taken  # found without us from now on
+        return taken
 
 
 class _Unit:
@@ -203,7 +211,7 @@ class _Unit:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._raw, name)
-        if not inspect.iscoroutinefunction(value):
+        if not _is_awaited(getattr(type(self._raw), name, None)):
             return _UnitPart(self, name, value)
         return lambda: self.step(name, value)
 
@@ -236,12 +244,9 @@ class _Leadership:
         self.lead = ports.lead
 
 
-async def _outcome(call: Callable[[], Awaitable[T]]) -> tuple[T | None, Exception | None]:
-    """What the call gives, or refuses: either may be lost or late."""
-    try:
-        return await call(), None
-    except Exception as refusal:  # noqa: BLE001 - raised again, once it is known whether it gets back to the caller
-        return None, refusal
+@cache
+def _is_awaited(member: Any) -> bool:
+    return inspect.iscoroutinefunction(member)
 
 
 def _told(trouble: Callable[[], Exception] | None) -> Any:

@@ -72,7 +72,7 @@ class TestConsumption:
         async def consume(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
             raise StorageUnavailable
 
-        await consumed(consume, [RecordedDelivery(log, "a", attempt=1), RecordedDelivery(log, "b", attempt=3)])
+        await consumed(consume, [RecordedDelivery(log, "a", attempt=1), RecordedDelivery(log, "b", attempt=9)])
 
         assert log == ["nak a 2", "nak b 8"]
 

@@ -43,12 +43,13 @@ class TestConsumeMessages:
     async def test_an_outage_puts_every_message_off_by_its_own_attempts(
         self, billing: InMemoryBilling, away: StorageUnavailable
     ) -> None:
-        """Nothing was decided, so nothing is acknowledged."""
+        """Nothing was decided, so nothing is acknowledged; however long it lasts, once it is over nothing waits for
+        more than seconds."""
 
         async def handle(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
             raise away
 
-        outcomes = await _consumer(billing, handle)([a_merchant_created(), a_merchant_created(attempt=3)])
+        outcomes = await _consumer(billing, handle)([a_merchant_created(), a_merchant_created(attempt=40)])
 
         assert outcomes == [Retry(delay_s=2, reason=str(away)), Retry(delay_s=8, reason=str(away))]
         assert billing.storage.tables.parked == {}

@@ -7,7 +7,10 @@ import random
 import shutil
 import sys
 import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -18,25 +21,39 @@ from tests.faults.chaos.run import Plan, Run, Verdict
 from tests.faults.defects.catalogue import REAL
 
 INTERRUPTED = 130
+SUMMED = ("faults", "kills_and_pauses", "requests", "purchases", "paid", "events", "violations")
 
 
 def main() -> int:
-    """This will run once and return 0, 1 where a rule was broken, or 130 after Ctrl-C, with nothing left running."""
-    plan, history = _read_arguments()
+    """This will run as often as asked for and return 0, 1 where a rule was broken, or 130 after Ctrl-C, with nothing
+    left running."""
+    plans, history = _read_arguments()
     # The harness's own connections break with the servers; what matters of that is in the history.
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    sums: Counter[str] = Counter()
+    try:
+        for plan in plans:
+            sums += _run_once(plan, history(plan.seed))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if len(plans) > 1:
+        counted = ", ".join(f"{sums[each]} {each.replace('_', ' ')}" for each in SUMMED)
+        sys.stdout.write(f"{len(plans)} runs: {counted}\n")
+    return 1 if sums["violations"] else 0
+
+
+def _run_once(plan: Plan, history: Path) -> Counter[str]:
     with Chronicle(history) as chronicle, tempfile.TemporaryDirectory(prefix="billing-chaos-") as folder:
         chronicle.note("begin", seed=plan.seed, seconds=plan.seconds, defect=plan.defect)
-        try:
-            verdict = uvloop.run(_run(Run(plan, Path(folder), chronicle)))
-        except KeyboardInterrupt:
-            return INTERRUPTED
+        verdict = uvloop.run(_run(Run(plan, Path(folder), chronicle)))
         sys.stdout.write(report(plan, chronicle, verdict) + "\n")
-        chronicle.note("end", **figures(chronicle, verdict))
+        sys.stdout.flush()
+        told = figures(chronicle, verdict)
+        chronicle.note("end", **told)
         if verdict.violations:
             _keep_logs(Path(folder), history)
-    return 1 if verdict.violations else 0
+    return Counter({each: told[each] for each in SUMMED})
 
 
 async def _run(run: Run) -> Verdict:
@@ -50,13 +67,17 @@ async def _run(run: Run) -> Verdict:
         end_progress()
 
 
-def _read_arguments() -> tuple[Plan, Path]:
-    parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
+def _read_arguments() -> tuple[Sequence[Plan], Callable[[int], Path]]:
+    parser = argparse.ArgumentParser(
+        prog="script/chaos", description=__doc__, epilog="example: script/chaos --seconds 60 --runs 10 --seed 1"
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to break things (default 20)")
     parser.add_argument("--seed", type=int, help="which faults, in which order (default: a new one)")
+    parser.add_argument("--runs", type=int, default=1, help="how many runs, each under the next seed (default 1)")
     parser.add_argument("--http", type=int, default=2, help="HTTP processes (default 2)")
     parser.add_argument("--workers", type=int, default=3, help="workers (default 3)")
     parser.add_argument("--clients", type=int, default=16, help="clients in a closed loop (default 16)")
+    parser.add_argument("--every", type=float, default=0.3, help="seconds from fault to fault, about (default 0.3)")
     parser.add_argument("--history", type=Path, help="where to write what broke when (default chaos-SEED.jsonl)")
     parser.add_argument("--defect", choices=REAL, help="build the processes wrong in this way, to see it caught")
     told = parser.parse_args()
@@ -67,9 +88,16 @@ def _read_arguments() -> tuple[Plan, Path]:
         http=told.http,
         workers=told.workers,
         clients=told.clients,
+        every_s=told.every,
         defect=told.defect,
     )
-    return plan, told.history or Path(tempfile.gettempdir()) / f"chaos-{seed}.jsonl"
+    plans = [replace(plan, seed=seed + run) for run in range(told.runs)]
+
+    def history(seed: int) -> Path:
+        file: Path = told.history or Path(tempfile.gettempdir()) / "chaos.jsonl"
+        return file if told.history and len(plans) == 1 else file.with_stem(f"{file.stem}-{seed}")
+
+    return plans, history
 
 
 def _keep_logs(folder: Path, history: Path) -> None:

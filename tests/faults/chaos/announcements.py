@@ -8,6 +8,7 @@ import json
 import random
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.chaos.chronicle import Chronicle
@@ -22,6 +23,14 @@ LOST, TWICE = 0.05, 0.2
 LATE_S = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """An account on a payment platform; it may install the app more than once."""
+
+    platform: str
+    account: str
+
+
 class Announcements:
     """Tells, and remembers what it told."""
 
@@ -30,25 +39,27 @@ class Announcements:
         self._random = random.Random(f"announcements {seed}")
         self._on_their_way: set[asyncio.Task[None]] = set()
         self._over = False
-        self.shops: dict[str, str] = {}  # announced merchants that the broker has, and their platform accounts
+        self.shops: dict[str, Shop] = {}  # of the announced merchants that the broker has
         self.poison: list[frozenset[str]] = []  # the ids each poisoned message may be parked under
         # Of purchases made before this moment no notice is lost: they were expired before their time, so nobody asks.
         self.sure_before = ""
         self.loses_all = False  # the webhooks' service is away
 
-    async def merchant(self, merchant_id: str, shop: str) -> None:
+    async def merchant(self, merchant_id: str, shop: Shop) -> None:
         """This will announce a merchant, once more under another message id now and then."""
-        data = {"merchant_id": merchant_id, "platform": "stripe", "platform_account_id": shop}
+        data = {"merchant_id": merchant_id, "platform": shop.platform, "platform_account_id": shop.account}
         for _ in range(self._times()):
             await self._tell(MERCHANT_CREATED, json.dumps(data).encode(), _message_id())
         self.shops[merchant_id] = shop
 
-    def notice(self, event: Mapping[str, Any], *, may_be_lost: bool) -> None:
-        """This will relay a platform's event: late, out of order, twice, or never where that may be."""
+    def notice(self, platform: str, event: Mapping[str, Any], *, made_at: str, sure: bool = False) -> None:
+        """This will relay a platform's event about a purchase made at that moment: late, out of order, twice, or never
+        unless it is `sure` to arrive."""
+        may_be_lost = not sure and made_at > self.sure_before
         if may_be_lost and (self.loses_all or self._random.random() < LOST):
             self._chronicle.count("load", "notices lost")
             return
-        data = {"platform": "stripe", "delivery_id": event["id"], "topic": event["type"], "payload": event}
+        data = {"platform": platform, "delivery_id": event["id"], "topic": event["type"], "payload": event}
         body, message_id = json.dumps(data).encode(), _message_id()
         for _ in range(self._times()):
             # The second delivery has an id of its own every other time: a service that restarted, say.
@@ -70,7 +81,8 @@ class Announcements:
             (PURCHASE_UPDATED, {"number": number}),
         ]
         if known is not None:
-            other_shop = {"merchant_id": known, "platform": "stripe", "platform_account_id": f"not-{number}"}
+            platform = self.shops[known].platform
+            other_shop = {"merchant_id": known, "platform": platform, "platform_account_id": f"not-{number}"}
             documents.append((MERCHANT_CREATED, other_shop))
         subject, document = self._random.choice(documents)
         body = self._random.choice((json.dumps(document).encode(), f'{{"{number}": '.encode()))

@@ -15,11 +15,12 @@ from billing_adapters.postgres.purchases import columns_of
 from billing_adapters.postgres.rows import MERCHANT_COLUMNS, TRIAL_COLUMNS, purchase_of, trial_of
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.support import PostgresSupport
-from billing_adapters.postgres.tables import archived_purchases, purchases
+from billing_adapters.postgres.tables import archived_purchases, purchases, sandbox_payments
 from billing_adapters.postgres.unit_of_work import PostgresUnits
+from billing_adapters.postgres.wire import Record
 from billing_core.domain.events import Fact
 from billing_core.domain.money import Money
-from billing_core.domain.payments import DisputeStatus
+from billing_core.domain.payments import DisputeStatus, PaymentStatus
 from billing_core.messages import Event, decode_event
 from billing_core.ports.storage import ParkedMessage
 
@@ -45,7 +46,7 @@ async def gather_evidence(system: System, told: Sequence[Told], poison: Iterable
             trials=[trial_of(row) for row in await database.rows(Statement(select(*TRIAL_COLUMNS)))],
             shops=await _shops(database),
             published=await published(system),
-            books=await _books(system),
+            books={**await _stripes_books(system), **await _sandboxs_books(database)},
             told=told,
             parked=await _parked(database),
             poisoned=frozenset(each for ids in poison for each in ids),
@@ -71,12 +72,27 @@ async def _parked(database: Database) -> Sequence[ParkedMessage]:
         return await uow.parked.list(MOST_PARKED)
 
 
-async def _books(system: System) -> Mapping[str, BookEntry]:
+async def _stripes_books(system: System) -> Mapping[str, BookEntry]:
     async with httpx2.AsyncClient(timeout=60) as client:
         state = (await client.get(f"{system.platform_url}/_control")).json()
     return {
         reference: _entry(session, state["charges"].get(reference)) for reference, session in state["sessions"].items()
     }
+
+
+async def _sandboxs_books(database: Database) -> Mapping[str, BookEntry]:
+    rows = await database.rows(Statement(select(sandbox_payments)))
+    return {row["reference"]: _decided(row) for row in rows}
+
+
+def _decided(row: Record) -> BookEntry:
+    return BookEntry(
+        reference=row["reference"],
+        paid=row["status"] == PaymentStatus.PAID,
+        price=Money(amount_minor=row["amount_minor"], currency=row["currency"]),
+        refunded_minor=row["refunded_minor"],
+        dispute=DisputeStatus.NONE,
+    )
 
 
 def _entry(session: Mapping[str, Any], charge: Mapping[str, Any] | None) -> BookEntry:

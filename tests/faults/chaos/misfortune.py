@@ -13,7 +13,6 @@ from tests.faults.chaos.chronicle import Chronicle
 from tests.faults.chaos.proxy import Line
 from tests.faults.chaos.system import System
 
-PAUSE_BETWEEN_S = (0.1, 0.5)
 DOWN_S = (0.0, 0.2)
 CUT_S = (0.05, 0.8)
 PAUSE_S = (0.05, 0.8)
@@ -31,8 +30,8 @@ Mishap = Callable[[str, random.Random], Awaitable[None]]
 class Misfortune:
     """Befalls a system. One thing at a time on each target; what it broke it mends, or has mended at the end."""
 
-    def __init__(self, system: System, chronicle: Chronicle, *, seed: int) -> None:
-        self._system, self._chronicle = system, chronicle
+    def __init__(self, system: System, chronicle: Chronicle, *, seed: int, every_s: float) -> None:
+        self._system, self._chronicle, self._every_s = system, chronicle, every_s
         self._random = random.Random(seed)
         self._busy: set[str] = set()
         self._running: set[asyncio.Task[None]] = set()
@@ -52,12 +51,12 @@ class Misfortune:
         )
 
     async def run(self, seconds: float) -> None:
-        """This will break things for so many seconds, one every 0.1 to 0.5, and then mend all of them."""
+        """This will break things for so many seconds, one every `every_s` on average, and then mend all of them."""
         watch = asyncio.create_task(self._look_after())
         try:
             # By the clock, so that a busy machine gets as many of them.
             next_s = began_s = time.monotonic()
-            while (next_s := next_s + self._random.uniform(*PAUSE_BETWEEN_S)) < began_s + seconds:
+            while (next_s := next_s + self._random.uniform(0.3, 1.7) * self._every_s) < began_s + seconds:
                 await asyncio.sleep(next_s - time.monotonic())
                 self._strike()
             self._over.set()

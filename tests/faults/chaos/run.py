@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.faults.chaos.announcements import Announcements
+from tests.faults.chaos.announcements import Announcements, Shop
 from tests.faults.chaos.chronicle import Chronicle
 from tests.faults.chaos.clients import Clients
 from tests.faults.chaos.draining import DRAINED_WITHIN_S, come_to_rest, drained
@@ -26,6 +26,8 @@ from billing_core.errors import BillingError
 FIRST_MERCHANTS, MERCHANT_EVERY_S = 50, 0.2
 # Every so many merchants the shop installs the app again, as another merchant.
 SHOP_AGAIN = 6
+# One shop of so many is on Stripe, the others on the sandbox, which is asked without a network.
+STRIPE_EVERY = 16
 POISON_EVERY_S = 0.7
 OPEN_WITHIN_S = 60.0
 LOOK_EVERY_S = 1.0
@@ -38,13 +40,14 @@ FOR_EVER = "9999"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run: for how long, under which seed, on how many processes, with which defect."""
+    """What to run: for how long, under which seed, on how many processes, with a fault how often, with which defect."""
 
     seconds: float
     seed: int
     http: int = 2
     workers: int = 3
     clients: int = 16
+    every_s: float = 0.3
     defect: str | None = None
 
 
@@ -95,7 +98,10 @@ class Run:
         self._enter("opening")
         await self._open(announcements, clients)
         self._enter("breaking")
-        began_s, misfortune = time.monotonic(), Misfortune(system, self.chronicle, seed=self._plan.seed)
+        began_s, misfortune = (
+            time.monotonic(),
+            Misfortune(system, self.chronicle, seed=self._plan.seed, every_s=self._plan.every_s),
+        )
         async with asyncio.TaskGroup() as load:
             # All of them look at `stop` instead of being cancelled, which nats-py may swallow.
             load.create_task(self._announce_merchants(announcements, clients.stop))
@@ -166,10 +172,11 @@ class Run:
             self.chronicle.note("expired early", exit_code=code, told=told[-200:])
         announcements.sure_before = rfc3339(datetime.now(UTC))
 
-    def _merchant(self, number: int) -> tuple[str, str]:
+    def _merchant(self, number: int) -> tuple[str, Shop]:
         """A merchant and its shop; now and then the shop of the one before, which has installed the app again."""
         shop = number - 1 if number % SHOP_AGAIN == 1 else number
-        return f"merchant-{self._plan.seed}-{number}", f"shop-{self._plan.seed}-{shop}"
+        platform = "stripe" if shop % STRIPE_EVERY == 0 else "sandbox"
+        return f"merchant-{self._plan.seed}-{number}", Shop(platform, f"shop-{self._plan.seed}-{shop}")
 
     def _enter(self, phase: str) -> None:
         self.phase = phase
@@ -188,7 +195,7 @@ def _of_this_harness(evidence: Evidence, announcements: Announcements) -> list[s
     broken = [
         f"merchant {merchant_id} was announced and is not registered"
         for merchant_id, shop in announcements.shops.items()
-        if evidence.shops.get(merchant_id) != f"stripe {shop}"
+        if evidence.shops.get(merchant_id) != f"{shop.platform} {shop.account}"
     ]
     broken += [f"poison {sorted(ids)} was not parked" for ids in announcements.poison if not ids & parked]
     return broken

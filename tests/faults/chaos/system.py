@@ -188,7 +188,7 @@ class System:
             "BILLING_DATABASE_URL": self._through("postgres", self.urls.postgres, query="sslmode=disable"),
             "BILLING_REDIS_URL": self._through("redis", self.urls.redis),
             "BILLING_NATS_URL": self._through("nats", self.urls.nats),
-            "BILLING_PLATFORMS": "stripe",
+            "BILLING_PLATFORMS": "stripe,sandbox",
             "BILLING_STRIPE_BASE_URL": self._through("platform", self.platform_url),
             "BILLING_STRIPE_REQUESTS_PER_SECOND": "100",
             "BILLING_PLATFORM_TIMEOUT_S": "1",

@@ -6,11 +6,13 @@ same seed runs the same program in the same way, on every version of Python that
 
 import asyncio
 import heapq
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextvars import Context
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 # A world takes a few thousand; a program that takes more than this goes round in circles.
 _MOST_STEPS = 200_000
@@ -37,6 +39,14 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Seconds since the loop was made, as nobody lived them."""
         return self._now
+
+    def call_soon(
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.Handle:
+        """See `AbstractEventLoop.call_soon`; without the checks of a loop that threads share."""
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
 
     def _run_once(self) -> None:
         """This will run one callback, after moving on to the next one that is due where none is ready. Raises Stuck

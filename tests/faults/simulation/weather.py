@@ -75,7 +75,14 @@ class Weather:
             if self._history.steps_too:
                 self._history.tell(who, label)
             before(who, label)
-            await self._let_others_go_first(who)
+            # Some other process goes first, for a moment or while this one is paused.
+            luck = self._chance.random()
+            if luck < 0.5:
+                await asyncio.sleep(0)
+            elif luck > 0.9 and not self.is_calm:
+                await asyncio.sleep(luck - 0.9)
+            if (left_s := self._paused.get(who, 0.0) - self._time()) > 0 and not self.is_calm:
+                await asyncio.sleep(left_s)
             return None if self.is_calm else self._fault(who, label)
 
         return befalls
@@ -100,15 +107,6 @@ class Weather:
         """From now on nothing goes wrong any more."""
         self._history.tell("weather", "everything is healed")
         self.is_calm = True
-
-    async def _let_others_go_first(self, who: str) -> None:
-        luck = self._chance.random()
-        if luck < 0.5:
-            await asyncio.sleep(0)
-        elif luck > 0.9 and not self.is_calm:
-            await asyncio.sleep(luck - 0.9)
-        if (left_s := self._paused.get(who, 0.0) - self._time()) > 0 and not self.is_calm:
-            await asyncio.sleep(left_s)
 
     def _fault(self, who: str, label: str) -> PortFault | None:
         part = label.partition(".")[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from random import Random
+from typing import Any
 
 import structlog
 from tests.faults.oracle import BookEntry, Evidence, violations
@@ -46,15 +47,18 @@ class Outcome:
 def run_seed(seed: int, *, fault_rate: float = 0.02, told: bool = False, steps_too: bool = False) -> Outcome:
     """This will run the world of a seed and judge it. With `told` its history is kept, with `steps_too` each step of
     each process in it."""
-    with structlog.testing.capture_logs() as logs:
-        world = _World(seed, fault_rate=fault_rate, told=told, steps_too=steps_too)
-        with _garbage_kept():
-            try:
-                outcome = simulate(world.run(), seed=seed)
-            except Stuck as stuck:
-                outcome = world.outcome([str(stuck)])
+    with structlog.testing.capture_logs() as logs, _garbage_kept():
+        outcome = _run_world(seed, fault_rate=fault_rate, told=told, steps_too=steps_too)
     assert all("sk_" not in str(each) for each in logs)
     return outcome
+
+
+def _run_world(seed: int, **options: Any) -> Outcome:
+    world = _World(seed, **options)
+    try:
+        return simulate(world.run(), seed=seed)
+    except Stuck as stuck:
+        return world.outcome([str(stuck)])
 
 
 class _World:

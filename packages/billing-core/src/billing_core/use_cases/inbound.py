@@ -14,6 +14,9 @@ from billing_core.ports.storage import ParkedMessage
 # may overtake our own commit by moments, so it starts small; half a minute covers a request that ran into its time-out.
 UNKNOWN_REFERENCE_DELAYS_S: Final = (1, 2, 4, 8, 15)
 MAX_DELAY_S: Final = 300
+# While our own storage is away every message waits for the same thing, and asking costs one question a batch; so what
+# waited is handled within seconds of its coming back, however often it, or a killed worker, had it delivered before.
+MAX_OUTAGE_DELAY_S: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ Outcome = Done | Retry | Parked
 def backoff_s(attempt: int) -> int:
     """Seconds to wait after the `attempt`-th delivery failed for a passing reason: doubling, at most 5 minutes."""
     return int(min(2 ** min(attempt, 16), MAX_DELAY_S))
+
+
+def outage_backoff_s(attempt: int) -> int:
+    """Seconds to wait after the `attempt`-th delivery found our storage away: doubling, at most 8."""
+    return min(backoff_s(attempt), MAX_OUTAGE_DELAY_S)
 
 
 def understand(message: InboundMessage) -> Envelope | Parked:
