@@ -121,8 +121,10 @@ async def open_door(
     *,
     sender: MessageSender | None = None,
     platforms: Mapping[str, PaymentPlatform] | None = None,
+    crowded: bool = False,
 ) -> AsyncIterator[Door]:
-    """This will run the app over `billing`; with another sender or other platforms than its own, where given."""
+    """This will run the app over `billing`; with another sender or other platforms than its own, where given, and as
+    if more were asked of the database than it can do where it is `crowded`."""
     settings, drain = settings or some_settings(), Drain()
     probes: dict[str, Probe] = {"postgres": up, "redis": up, "nats": up}
     opened = Billing(
@@ -134,6 +136,7 @@ async def open_door(
         sender=sender or billing.sender,
         nats=NatsConnection("nats://127.0.0.1:1", name="tests"),
         probes=probes,
+        is_crowded=lambda: crowded,
     )
     app = create_app(settings, lambda _: nullcontext(opened), drain=drain)
     async with app.router.lifespan_context(app) as state:

@@ -9,12 +9,12 @@ import asyncpg
 import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
-from tests.apps.http.door import assert_problem, signed, some_settings
+from tests.apps.http.door import assert_problem, open_door, signed, some_settings
 
 from billing_adapters.clock import SystemClock
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.unit_of_work import PostgresUnits
-from billing_core.testing import a_merchant
+from billing_core.testing import InMemoryBilling, a_merchant
 from billing_http.app import create_app
 
 POOL = 2
@@ -112,3 +112,16 @@ async def test_a_rush_is_answered_or_told_to_come_again(client: httpx2.AsyncClie
     assert {answer.status_code for answer in read} <= {200, 503}
     assert [answer.status_code for answer in (*tried, once_more)].count(201) == 1
     assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 503)
+
+
+async def test_whoever_would_wait_in_vain_is_told_at_once(billing: InMemoryBilling) -> None:
+    """Nothing is done for a request that nobody would get to; health is told all the same."""
+    async with open_door(billing, crowded=True) as door:
+        before = door.stored()
+
+        for answer in (await door.get("/api/billing"), await door.post("/api/billing/trials", {})):
+            assert_problem(answer, 503, "SERVICE_UNAVAILABLE")
+            assert answer.headers["retry-after"] == "1"
+
+        assert door.stored() == before
+        assert (await door.get("/health/ready")).status_code == 200

@@ -67,4 +67,5 @@ class Container(containers.DeclarativeContainer):
         sender=sender,
         nats=resources.provided.nats,
         probes=probes,
+        is_crowded=resources.provided.database.is_crowded,
     )

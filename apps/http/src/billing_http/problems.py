@@ -50,6 +50,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     refusals.UnsupportedMediaType: (415, "The body is not announced as JSON"),
     refusals.HeadersTooLarge: (431, "The headers are too large"),
     refusals.NotPublished: (503, "Webhooks cannot be passed on right now"),
+    refusals.Crowded: (503, "More is asked than can be answered in time"),
     refusals.ShuttingDown: (503, "This process is stopping"),
     refusals.InternalError: (500, "Internal error"),
 }

@@ -123,6 +123,14 @@ class NotPublished(HttpRefusal):
     retry_after_s = 5
 
 
+class Crowded(HttpRefusal):
+    """Others wait for the database so long already that whoever comes now would wait in vain."""
+
+    code = "SERVICE_UNAVAILABLE"
+    detail = "Nothing was decided. Send the same request again in a moment, with the same Idempotency-Key."
+    retry_after_s = 1
+
+
 class ShuttingDown(HttpRefusal):
     """The process stops before the request could be answered; another one answers."""
 

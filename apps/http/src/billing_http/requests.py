@@ -12,7 +12,7 @@ from billing_core.use_cases.caller import Caller
 from billing_http.json_documents import MAX_ERRORS, pointer, read_json
 from billing_http.middleware import TRACEPARENT
 from billing_http.problems import CORRELATION_ID
-from billing_http.refusals import Forbidden, IdempotencyKeyRequired, Unauthenticated, UnsupportedMediaType
+from billing_http.refusals import Crowded, Forbidden, IdempotencyKeyRequired, Unauthenticated, UnsupportedMediaType
 from billing_http.state import State
 from billing_http.tokens import Principal
 
@@ -53,8 +53,10 @@ async def authenticate(request: Request[State], scope: str) -> Principal:
 async def identify(request: Request[State], scope: str) -> Caller:
     """This will tell who asks, for which merchant on which platform.
 
-    Raises what `authenticate` raises, then InvalidPlatform, then PlatformMismatch.
+    Raises Crowded, what `authenticate` raises, then InvalidPlatform, then PlatformMismatch.
     """
+    if request.state["is_crowded"]():
+        raise Crowded  # before anything is spent on a request that nobody would get to
     principal = await authenticate(request, scope)
     configured = request.state["settings"].platforms
     platforms = request.headers.getlist("x-platform")

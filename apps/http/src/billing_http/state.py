@@ -40,6 +40,7 @@ class Billing(TypedDict):
     sender: MessageSender
     nats: NatsConnection
     probes: Mapping[str, Probe]
+    is_crowded: Callable[[], bool]  # whether whoever wants the database now would wait in vain
 
 
 class State(Billing):

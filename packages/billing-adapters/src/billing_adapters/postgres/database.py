@@ -1,10 +1,9 @@
-"""The database: an asyncpg pool that opens lazily, survives outages, and lets no foreign exception out.
+"""The database: connections that survive outages, and let no foreign exception out.
 
 How long it waits is its `Patience`: callers of HTTP hear within 2 s that the database is away; jobs wait longer.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -14,13 +13,13 @@ import asyncpg
 from sqlalchemy import literal_column, select
 
 from billing_adapters.postgres.patience import PROMPT, Patience
+from billing_adapters.postgres.pool import Pool, throw_away
 from billing_adapters.postgres.refusals import is_broken, translated
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.wire import Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
 
 PING_TIMEOUT_S: Final = 1.0
-CLOSE_TIMEOUT_S: Final = 5.0
 # Connections beside the pool, for those that hold one long while doing something else: leaders of jobs.
 ASIDE_CONNECTIONS: Final = 16
 
@@ -42,15 +41,18 @@ class Database:
     def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience) -> None:
         self._url, self.patience = asyncpg_url(url), patience
         self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
-        self._pool = self._make_pool(pool_size)
-        self._aside = self._make_pool(ASIDE_CONNECTIONS)
+        self._pool, self._aside = self._make_pool(pool_size), self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
         self._closed = False
+
+    def is_crowded(self) -> bool:
+        """Whether whoever wants a connection now would probably wait in vain."""
+        return self._pool.is_crowded
 
     async def ping(self) -> None:
         """This will ask the server for a sign of life. Raises StorageUnavailable within a second."""
         with translated:
-            async with asyncio.timeout(PING_TIMEOUT_S), self._lent(self._pool) as connection:
+            async with asyncio.timeout(PING_TIMEOUT_S), self._pool.lent() as connection:
                 await connection.execute("select 1")
 
     # --- single statements, each a transaction of its own ------------------------------------------------------------
@@ -74,7 +76,7 @@ class Database:
     async def wire(self, timeout_s: float | None = None) -> AsyncIterator[Wire]:
         """This will lend a connection; every statement is a transaction of its own and gets `timeout_s` seconds
         (default: the database's patience)."""
-        async with self._lent(self._pool) as connection:
+        async with self._pool.lent() as connection:
             yield Wire(connection, self.patience.statement_s if timeout_s is None else timeout_s)
 
     # --- transactions ------------------------------------------------------------------------------------------------
@@ -88,8 +90,8 @@ class Database:
         return self._transaction(self._aside)
 
     @asynccontextmanager
-    async def _transaction(self, pool: Any) -> AsyncIterator[Transaction]:
-        async with self._lent(pool) as connection:
+    async def _transaction(self, pool: Pool) -> AsyncIterator[Transaction]:
+        async with pool.lent() as connection:
             transaction = Transaction(connection, self.patience.statement_s)
             await transaction.begin(self.patience.begin_s)
             try:
@@ -99,20 +101,6 @@ class Database:
                     await _undo(transaction, connection)
                 raise
             await _undo(transaction, connection)
-
-    @asynccontextmanager
-    async def _lent(self, pool: Any) -> AsyncIterator[Any]:
-        with translated:
-            connection = await pool.acquire(timeout=self.patience.acquire_s)
-        try:
-            yield connection
-        except BaseException as error:
-            if is_broken(error):
-                _throw_away(connection)
-            raise
-        finally:
-            with translated:
-                await pool.release(connection)
 
     # --- listening ---------------------------------------------------------------------------------------------------
 
@@ -145,9 +133,8 @@ class Database:
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        # No connection is made yet: a process starts while the database is away, and works once it is there.
-        await self._pool
-        await self._aside
+        await self._pool.open()
+        await self._aside.open()
         return self
 
     async def __aexit__(
@@ -156,23 +143,11 @@ class Database:
         self._closed = True
         for listener in tuple(self._listeners):
             listener.terminate()
-        for pool in (self._aside, self._pool):
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await pool.close()
-            except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                pool.terminate()  # whoever still holds a connection is too late, or the server is away
+        await self._aside.close()
+        await self._pool.close()
 
-    def _make_pool(self, size: int) -> Any:
-        return asyncpg.create_pool(
-            self._url,
-            min_size=0,
-            max_size=size,
-            # Nothing of ours changes a session: settings are made when it opens, everything else ends with the
-            # transaction. So the round trip that resets one is saved.
-            reset=_leave_as_it_is,
-            **self._connect_options(),
-        )
+    def _make_pool(self, size: int) -> Pool:
+        return Pool(self._url, size=size, patience=self.patience, connect_options=self._connect_options())
 
     def _connect_options(self) -> dict[str, Any]:
         return {
@@ -208,14 +183,4 @@ async def _undo(transaction: Transaction, connection: Any) -> None:
     try:
         await transaction.roll_back()
     except StorageUnavailable:
-        _throw_away(connection)  # nobody can answer; the server undoes what it has when it finds us gone
-
-
-def _throw_away(connection: Any) -> None:
-    # A connection that the server ended has left the pool by itself, and its stand-in knows nothing any more.
-    with contextlib.suppress(asyncpg.InterfaceError):
-        connection.terminate()
-
-
-async def _leave_as_it_is(_: object) -> None:
-    return None
+        throw_away(connection)  # nobody can answer; the server undoes what it has when it finds us gone
