@@ -21,7 +21,7 @@ _ROW = "{:<30} {:<11} {:>10} {:>7}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """This will do what the command line asks for. Returns 1 where a defect was not caught, or where nothing was
+    """This will do what the command line asks for. Returns 1 where nobody caught a defect, or where nothing was
     wrong and a rule was broken all the same."""
     asked = _read(arguments)
     wanted = [DEFECTS[asked.only]] if asked.only else list(DEFECTS.values())
@@ -30,15 +30,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print(_ROW.format("defect", "caught by", "after", "faults"))
     _print(_ROW.format("(none)", "nobody", sound.went, sound.faults))
     _print(*(f"    broken: {each}" for each in sound.broken))
-    missed, by_whom = list[str](), Counter[str]()
+    missed, by_whom, left = list[str](), Counter[str](), 0
     for place, defect in enumerate(wanted, 1):
         _say(f"{place} of {len(wanted)}: {defect.name}")
+        caught = list[bool]()
         for who, hunted in _hunts(defect, in_processes=asked.chaos):
             _print(*_told(defect, who, hunted))
-            by_whom[who] += 1
-            if hunted is not None and not hunted.broken:
-                missed.append(f"{defect.name} ({who})")
-    _print("", f"{len(wanted)} defects, of which {_listed(by_whom)}; not caught: {', '.join(missed) or 'none'}")
+            if hunted is None:
+                left += 1
+                continue
+            caught.append(bool(hunted.broken))
+            by_whom[who] += caught[-1]
+        if caught and not any(caught):
+            missed.append(defect.name)
+    _print("", _summary(len(wanted), by_whom, left, missed))
     return int(bool(sound.broken or missed))
 
 
@@ -64,13 +69,15 @@ def _told(defect: Defect, who: str, hunted: Hunt | None) -> Iterator[str]:
     if hunted is None:
         yield _ROW.format(defect.name, who, "--chaos", "")
         return
-    yield _ROW.format(defect.name, who if hunted.broken else "NOT CAUGHT", hunted.went, hunted.faults)
+    yield _ROW.format(defect.name, who if hunted.broken else f"not {who}", hunted.went, hunted.faults)
     yield f"    wrong:  {defect.about}"
     yield from (f"    broken: {each}" for each in hunted.broken[:1])
 
 
-def _listed(by_whom: Counter[str]) -> str:
-    return ", ".join(f"{many} are for the {who}" for who, many in sorted(by_whom.items(), reverse=True))
+def _summary(many: int, by_whom: Counter[str], left: int, missed: Sequence[str]) -> str:
+    caught = ", ".join(f"{times} caught by {who}" for who, times in by_whom.items()) or "none caught"
+    waiting = f", {left} left to --chaos" if left else ""
+    return f"{many} defects: {caught}{waiting}, not caught: {', '.join(missed) or 'none'}"
 
 
 def _print(*lines: str) -> None:

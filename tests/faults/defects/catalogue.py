@@ -21,7 +21,6 @@ def listed(*defects: Defect) -> Mapping[str, Defect]:
 DEFECTS = listed(
     Defect(simulated=delivery.ack_before_commit, real=delivery.ack_before_commit),
     Defect(simulated=delivery.ack_of_what_is_put_off),
-    Defect(simulated=delivery.trouble_acknowledged),
     Defect(simulated=delivery.unknown_reference_dropped),
     Defect(simulated=delivery.parked_not_kept),
     Defect(simulated=delivery.poison_for_ever),

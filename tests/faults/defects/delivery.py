@@ -41,15 +41,6 @@ def ack_of_what_is_put_off(patch: Patch) -> None:
     patch(consuming, "_acknowledge", acknowledge)
 
 
-def trouble_acknowledged(patch: Patch) -> None:
-    """a notice is done with although its platform could not be asked"""
-
-    def done(*_: object) -> Outcome:
-        return Done()
-
-    patch(handle_webhooks, "_trouble", done)
-
-
 def unknown_reference_dropped(patch: Patch) -> None:
     """a notice of a payment that nobody here knows is dropped"""
 
