@@ -73,7 +73,7 @@ async def test_who_is_cancelled_leaves_its_connection_to_the_others(pool: Pool, 
     await connecting.has_begun.wait()
     asking.cancel()
     connecting.may.set()
-    await connecting.has_made.wait()
+    await asyncio.wait_for(connecting.has_made.wait(), 30)
 
     await asyncio.gather(*(_ask(pool) for _ in range(SIZE)))
 

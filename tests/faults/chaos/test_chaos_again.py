@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import pytest
 from tests.faults.chaos.proof import assert_nothing_was_lost, run_chaos
-
-pytestmark = pytest.mark.chaos
 
 
 class TestChaosAgain:
