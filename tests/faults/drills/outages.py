@@ -27,7 +27,7 @@ Outage = Callable[[System, float], AbstractAsyncContextManager[None]]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
     """One drill: the outage, the rule once it stands, and the one while it begins and ends. `must_see` is what somebody
-    must have been answered meanwhile: else the outage was none."""
+    must have been answered meanwhile: else the outage was none. `must_log` is what every process must have logged."""
 
     name: str
     about: str
@@ -35,6 +35,7 @@ class Drill:
     rule: Rule
     must_see: tuple[str, ...]
     changing: Rule = always
+    must_log: str = ""
     needs_small_disks: bool = False
 
 
@@ -116,6 +117,7 @@ DRILLS: Mapping[str, Drill] = {
             about="some processes an hour ahead, the others an hour behind",
             outage=_clocks_set_wrong,
             rule=clocks_apart,
+            must_log="clock.apart",
             must_see=(*SERVED, "fresh token 401", "made ahead", "made behind"),
             changing=while_processes_start,
         ),

@@ -140,6 +140,9 @@ class Run:
         await after.at_least_one()
         await during.all_answered()
         bought = (before.count, during.count, after.count)
+        for name, app in system.apps.items():
+            if drill.must_log not in await asyncio.to_thread(app.log.read_text, "utf-8", "replace"):
+                self.chronicle.accuse(f"{drill.name}: {name} did not log {drill.must_log}")
         for each in _shortcomings(drill, stage, ready_after_s, drained_after_s, bought):
             self.chronicle.accuse(f"{drill.name}: {each}")
         outcome = Outcome(
