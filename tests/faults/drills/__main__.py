@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import random
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -31,6 +32,9 @@ def main() -> int:
     """This will run the drills and return the exit code, with nothing left running."""
     told = _read_arguments()
     drills, cannot = _possible([DRILLS[name] for name in told.only or DRILLS])
+    if not drills:
+        sys.stderr.write("".join(f"{name}: this machine cannot: {why}\n" for name, why in cannot.items()))
+        return CANNOT
     seed = random.SystemRandom().randrange(1_000_000) if told.seed is None else told.seed
     plan = Plan(drills=drills, seconds=told.seconds, seed=seed)
     history = told.history or Path(tempfile.gettempdir()) / f"drills-{seed}.jsonl"
@@ -45,7 +49,7 @@ def main() -> int:
             return INTERRUPTED
         finally:
             unmount_all(Path(folder))
-        print(report(plan, verdict, cannot))  # noqa: T201 - the report is what this command is for
+        sys.stdout.write(report(plan, verdict, cannot) + "\n")
         chronicle.note("end", **figures(verdict, cannot))
     if verdict.violations:
         return VIOLATED
