@@ -213,7 +213,8 @@ class Load:
         except httpx2.TransportError as error:
             answer = Answer(kind=kind, status=None, took_s=time.monotonic() - began_s, error=type(error).__name__)
         else:
-            document = response.json()
+            # Whatever is no JSON was not answered by us; its status is judged all the same.
+            document = response.json() if "json" in response.headers.get("Content-Type", "") else {}
             answer = _answer(kind, response, document, time.monotonic() - began_s)
         self._judge(answer, stage)
         return answer, document
