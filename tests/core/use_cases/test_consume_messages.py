@@ -40,17 +40,19 @@ class TestConsumeMessages:
         ]
 
     @pytest.mark.parametrize("away", [StorageUnavailable(), StorageConflict("in the way")])
-    async def test_an_outage_puts_every_message_off_by_its_own_attempts(
+    async def test_an_outage_puts_every_message_off_by_its_own_attempts_but_never_for_long(
         self, billing: InMemoryBilling, away: StorageUnavailable
     ) -> None:
-        """Nothing was decided, so nothing is acknowledged."""
+        """Nothing was decided, so nothing is acknowledged; and however long the database was away, what waited comes
+        soon after it."""
 
         async def handle(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
             raise away
 
-        outcomes = await _consumer(billing, handle)([a_merchant_created(), a_merchant_created(attempt=3)])
+        attempts = (1, 3, 4, 99)
+        outcomes = await _consumer(billing, handle)([a_merchant_created(attempt=each) for each in attempts])
 
-        assert outcomes == [Retry(delay_s=2, reason=str(away)), Retry(delay_s=8, reason=str(away))]
+        assert outcomes == [Retry(delay_s=each, reason=str(away)) for each in (2, 8, 10, 10)]
         assert billing.storage.tables.parked == {}
 
     async def test_a_poisoned_message_takes_no_other_with_it_and_is_parked_at_last(

@@ -7,7 +7,7 @@ from typing import Protocol, assert_never
 from billing_adapters.logs import get_logger
 from billing_core.errors import StorageUnavailable
 from billing_core.messages import InboundMessage
-from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, backoff_s
+from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, outage_delay_s
 from billing_worker.metrics import WorkerMetrics
 
 BATCH = 256
@@ -60,7 +60,7 @@ class Consumption:
             with self._metrics.batch_seconds.labels(self._name).time():
                 outcomes = await self._consume([each.message for each in deliveries])
         except StorageUnavailable as away:
-            outcomes = [Retry(delay_s=backoff_s(each.message.attempt), reason=str(away)) for each in deliveries]
+            outcomes = [Retry(delay_s=outage_delay_s(each.message.attempt), reason=str(away)) for each in deliveries]
         finally:
             keep_alive.cancel()
         for delivery, outcome in zip(deliveries, outcomes, strict=True):

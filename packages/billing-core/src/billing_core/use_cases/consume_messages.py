@@ -6,7 +6,7 @@ from billing_core.errors import StorageUnavailable
 from billing_core.messages import InboundMessage
 from billing_core.ports.clock import Clock, NewId
 from billing_core.ports.storage import OpenUnitOfWork
-from billing_core.use_cases.inbound import Outcome, Parked, Retry, backoff_s, parked_messages
+from billing_core.use_cases.inbound import Outcome, Parked, Retry, backoff_s, outage_delay_s, parked_messages
 
 # A fault nobody foresaw may pass (a deployment half done) or not (a message no code here can handle): after this many
 # deliveries it is taken for the latter.
@@ -28,7 +28,7 @@ class ConsumeMessages:
         try:
             return await self._handle(messages)
         except StorageUnavailable as away:
-            return [Retry(delay_s=backoff_s(each.attempt), reason=str(away)) for each in messages]
+            return [Retry(delay_s=outage_delay_s(each.attempt), reason=str(away)) for each in messages]
         except Exception as fault:  # noqa: BLE001 - whatever it is, it must not take the other messages with it
             if len(messages) > 1:
                 return [outcome for message in messages for outcome in await self([message])]

@@ -14,6 +14,8 @@ from billing_core.ports.storage import ParkedMessage
 # may overtake our own commit by moments, so it starts small; half a minute covers a request that ran into its time-out.
 UNKNOWN_REFERENCE_DELAYS_S: Final = (1, 2, 4, 8, 15)
 MAX_DELAY_S: Final = 300
+# While the database is away nothing is wrong with a message, so it comes again soon after the database does.
+MAX_OUTAGE_DELAY_S: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,12 @@ Outcome = Done | Retry | Parked
 def backoff_s(attempt: int) -> int:
     """Seconds to wait after the `attempt`-th delivery failed for a passing reason: doubling, at most 5 minutes."""
     return int(min(2 ** min(attempt, 16), MAX_DELAY_S))
+
+
+def outage_delay_s(attempt: int) -> int:
+    """Seconds to wait after the database was away at the `attempt`-th delivery: doubling, at most 10, however long it
+    was away. What waited is then handled within seconds of its return."""
+    return min(backoff_s(attempt), MAX_OUTAGE_DELAY_S)
 
 
 def understand(message: InboundMessage) -> Envelope | Parked:
