@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.defects import processes
+from tests.faults.drills import clocks
 
 STOP_WITHIN_S = 10.0
 # What the apps import only once they run.
@@ -78,10 +79,10 @@ class App:
             return False
         return True
 
-    def start(self) -> None:
-        """This will start its process, again too."""
+    def start(self, more: Mapping[str, str] | None = None) -> None:
+        """This will start its process, again too; with `more` in its environment, this time."""
         self.ready_file.unlink(missing_ok=True)
-        self._pid = self._nursery.bear(self._environment, self.log)
+        self._pid = self._nursery.bear({**self._environment, **(more or {})}, self.log)
 
     def signal(self, number: signal.Signals) -> None:
         """This will send the signal; a process that ended by itself gets none."""
@@ -126,6 +127,7 @@ def _live(app: str, wanted: Mapping[str, Any]) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    clocks.set_as_told()
     try:
         runpy.run_module(app, run_name="__main__", alter_sys=True)
     except SystemExit as end:

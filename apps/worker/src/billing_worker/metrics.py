@@ -34,6 +34,11 @@ class WorkerMetrics:
         self.parked_waiting = Gauge(
             "billing_parked_waiting", "Messages that wait for a person.", registry=self.registry
         )
+        self.clock_ahead_seconds = Gauge(
+            "billing_clock_ahead_seconds",
+            "How far the clock is ahead of the database's; negative where it is behind.",
+            registry=self.registry,
+        )
         self.given_up = Gauge(
             "billing_messages_given_up", "Messages NATS stopped delivering to us.", registry=self.registry
         )

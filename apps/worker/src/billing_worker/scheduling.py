@@ -55,6 +55,7 @@ class Scheduling:
         self._metrics.outbox_unpublished.set(waiting.events)
         self._metrics.outbox_oldest_seconds.set(age)
         self._metrics.parked_waiting.set(await self._support.parked_count())
+        self._metrics.clock_ahead_seconds.set(await self._support.clock_ahead_s())
         if self._nats.is_connected and (given_up := await count_given_up(self._nats)) is not None:
             self._metrics.given_up.set(given_up)
             if given_up:

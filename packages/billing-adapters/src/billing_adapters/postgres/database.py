@@ -6,12 +6,14 @@ How long it waits is its `Patience`: callers of HTTP hear within 2 s that the da
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
 from sqlalchemy import literal_column, select
 
+from billing_adapters.logs import get_logger
 from billing_adapters.postgres.patience import PROMPT, Patience
 from billing_adapters.postgres.pool import Pool, throw_away
 from billing_adapters.postgres.refusals import is_broken, translated
@@ -20,6 +22,7 @@ from billing_adapters.postgres.wire import Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
 
 PING_TIMEOUT_S: Final = 1.0
+MOST_CLOCK_OFFSET_S: Final = 1.0
 # Connections beside the pool, for those that hold one long while doing something else: leaders of jobs.
 ASIDE_CONNECTIONS: Final = 16
 
@@ -35,11 +38,20 @@ _SERVER_SETTINGS: Final = {
 _SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superuser') = 'on'").label("superuser")))
 
 
+Now = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Database:
     """The connections of one process to one database. Made by `open_database`."""
 
-    def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience) -> None:
-        self._url, self.patience = asyncpg_url(url), patience
+    def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience, now: Now = _now) -> None:
+        self._url, self.patience, self._now = asyncpg_url(url), patience, now
+        # How far our clock was ahead of the server's when it was last pinged, in seconds; negative: behind.
+        self.clock_ahead_s = 0.0
         self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
         self._pool, self._aside = self._make_pool(pool_size), self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
@@ -50,10 +62,17 @@ class Database:
         return self._pool.is_crowded
 
     async def ping(self) -> None:
-        """This will ask the server for a sign of life. Raises StorageUnavailable within a second."""
+        """This will ask the server for a sign of life, and warn where its clock is not ours: nobody else would tell.
+        Raises StorageUnavailable within a second."""
         with translated:
             async with asyncio.timeout(PING_TIMEOUT_S), self._pool.lent() as connection:
-                await connection.execute("select 1")
+                told = await connection.fetchval("select clock_timestamp()")
+                self._compare_clocks(told)
+
+    def _compare_clocks(self, told: datetime) -> None:
+        self.clock_ahead_s = (self._now() - told).total_seconds()
+        if abs(self.clock_ahead_s) > MOST_CLOCK_OFFSET_S:
+            get_logger("postgres").warning("clock.apart", ahead_of_database_s=round(self.clock_ahead_s, 1))
 
     # --- single statements, each a transaction of its own ------------------------------------------------------------
 
@@ -158,11 +177,11 @@ class Database:
 
 
 def open_database(
-    url: str, *, pool_size: int, application_name: str, patience: Patience = PROMPT
+    url: str, *, pool_size: int, application_name: str, patience: Patience = PROMPT, now: Now = _now
 ) -> AbstractAsyncContextManager[Database]:
     """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
-    needed. The URL is `postgresql://…`."""
-    return Database(url, pool_size=pool_size, application_name=application_name, patience=patience)
+    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's."""
+    return Database(url, pool_size=pool_size, application_name=application_name, patience=patience, now=now)
 
 
 async def role_is_superuser(database: Database) -> bool:
