@@ -26,6 +26,21 @@ WaitFor = Callable[[Coroutine[Any, Any, Any]], Any]
 _numbers = itertools.count(1)
 
 
+# What takes longest begins first, so that no process is left alone with it at the end.
+LONGEST = ("tests/faults/simulation/", "tests/faults/chaos/", "tests/faults/drills/")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """This will put the longest tests first; within them and the others the order stays random."""
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((number for number, part in enumerate(LONGEST) if part in path), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """asyncpg and nats-py know asyncio only."""

@@ -201,7 +201,7 @@ class Worker(Restarted):
     async def _schedule(self, process: Incarnation) -> None:
         due = run_due_jobs(self._around, process)
         while not self.stop.is_set() and not self._around.weather.is_calm:
-            await asyncio.sleep(20 + self._around.chance.random() * 140)
+            await asyncio.sleep(30 + self._around.chance.random() * 180)
             try:
                 note_jobs(self._around, self.who, await due())
             except BillingError as away:

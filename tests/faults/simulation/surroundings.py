@@ -49,6 +49,7 @@ class Surroundings:
             for each, (platform, account) in SHOPS.items()
         }
         self._relayed_by: str | None = None
+        self._about_to_ring = False
 
     def ports(self, who: str) -> FaultyPorts:
         """The ports of a process that starts now; its clock is a little off."""
@@ -64,12 +65,18 @@ class Surroundings:
         return ports
 
     def _before(self, who: str, label: str) -> None:
-        if label == "journal.record":  # the transaction will be committed by then, or the poll finds it later
-            asyncio.get_running_loop().call_later(0.5, self.recorded.ring)
+        if label == "journal.record" and not self._about_to_ring:
+            # The transaction will be committed by then, or the poll finds it later.
+            self._about_to_ring = True
+            asyncio.get_running_loop().call_later(1.0, self._ring)
         elif label == "publisher.publish":
             if self._relayed_by not in (None, who):
                 self.history.reach("relay takeover")
             self._relayed_by = who
+
+    def _ring(self) -> None:
+        self._about_to_ring = False
+        self.recorded.ring()
 
 
 def _catalog() -> Catalog:

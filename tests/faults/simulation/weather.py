@@ -77,7 +77,7 @@ class Weather:
             before(who, label)
             # Some other process goes first, for a moment or while this one is paused.
             luck = self._chance.random()
-            if luck < 0.5:
+            if luck < 0.3:
                 await asyncio.sleep(0)
             elif luck > 0.9 and not self.is_calm:
                 await asyncio.sleep(luck - 0.9)
