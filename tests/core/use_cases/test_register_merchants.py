@@ -117,7 +117,7 @@ class TestRegisterMerchants:
             a_merchant_created(platform="Sandbox"),
             a_merchant_created(platform_account_id=["a"]),
         ],
-        ids=lambda message: repr(message.body[:40]),
+        ids=["no json", "nothing", "a surrogate", "a number", "a zero byte", "no platform", "capitals", "a list"],
     )
     async def test_a_broken_announcement_is_parked_whole_and_the_next_one_handled(
         self, billing: InMemoryBilling, wrong: InboundMessage
