@@ -198,7 +198,7 @@ class TestDismiss:
         decision = flagged.dismiss(NOW, an_origin(reason="paid back by hand"))
 
         (change,) = decision.changes
-        assert (change.what, change.reason, change.fact) == ("dismissed", "paid back by hand", None)
+        assert (change.what, change.at, change.reason, change.fact) == ("dismissed", NOW, "paid back by hand", None)
         assert (decision.purchase.status, decision.purchase.review.dismissed) == (status, ("odd",))
         assert (decision.purchase.review.reason, decision.purchase.review.about) == (None, None)
 

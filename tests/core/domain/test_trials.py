@@ -53,7 +53,10 @@ class TestStartTrial:
         """A second trial of a shop is recorded as refused, and is no trial."""
         decision = refuse_trial(TRIAL_ID, MERCHANT, TrialTerms(), NOW, BY)
 
-        assert isinstance(decision.changes[0].fact, TrialRefused)
+        (change,) = decision.changes
+        assert (change.what, change.at, change.status_after) == ("refused", NOW, "refused")
+        assert isinstance(change.fact, TrialRefused)
+        assert "another merchant id" in change.fact.reason
         assert decision.trial.status_at(NOW) is TrialStatus.REFUSED
         assert not decision.trial.is_running(NOW)
         assert decision.trial.expire(decision.trial.ends_at, BY).changes == ()

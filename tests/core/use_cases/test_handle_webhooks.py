@@ -8,7 +8,7 @@ import pytest
 
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformAuthError, PlatformError, PlatformThrottled, PlatformUnavailable
+from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformThrottled, PlatformUnavailable
 from billing_core.messages import PURCHASE_UPDATED, InboundMessage
 from billing_core.testing import InMemoryBilling, a_purchase_updated
 from billing_core.testing.builders import again
@@ -212,7 +212,29 @@ class TestPlatformTrouble:
         outcomes = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
 
         assert [type(each) for each in outcomes] == [outcome]
-        assert len(billing.storage.tables.parked) == (outcome is Parked)
+        kept = [each.reason for each in billing.storage.tables.parked.values()]
+        assert kept == (["sandbox: the token was revoked"] if outcome is Parked else [])
+
+    @pytest.mark.parametrize(
+        ("attempt", "outcome", "trouble", "is_told"),
+        [
+            (1, Retry, PlatformFault("sandbox", "KeyError"), True),
+            (HOPELESS_ATTEMPTS, Parked, PlatformFault("sandbox", "KeyError"), True),
+            (HOPELESS_ATTEMPTS, Parked, PlatformAuthError("sandbox", "the token was revoked"), False),
+        ],
+    )
+    async def test_a_fault_of_our_own_adapter_is_told_and_a_platforms_refusal_is_no_fault(
+        self, billing: InMemoryBilling, attempt: int, outcome: type, trouble: PlatformError, is_told: bool
+    ) -> None:
+        """The one is for whoever writes adapters, the other for the operator alone."""
+        purchase = await _bought(billing)
+        billing.platform.fail("look_up", trouble)
+
+        (told,) = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
+
+        assert isinstance(told, outcome)
+        assert isinstance(told, Retry | Parked)
+        assert told.fault is (trouble if is_told else None)
 
     async def test_one_purchases_trouble_is_not_anothers(self, billing: InMemoryBilling) -> None:
         """In one batch the one is tried again and the other is settled; the retry then settles too."""

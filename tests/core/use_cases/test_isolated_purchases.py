@@ -128,9 +128,9 @@ class TestAnothersPayment:
         """One payment is never two purchases': the second is flagged, once, and the batch goes on."""
         unanswered, other = await _taken_for_another(confused), await a_bought_one(confused)
         confused.platform.pay(reference_of(other))
-        confused.clock.advance(MINUTE)
 
-        first = await confused.reconcile_purchases()
+        first = await confused.reconcile_purchases(now := confused.clock.now() + MINUTE)
+        (flagging,) = [each for each in confused.storage.tables.changes.values() if each.what == "needs_review"]
         confused.clock.advance(timedelta(hours=1))
         second = await confused.reconcile_purchases()
 
@@ -138,6 +138,7 @@ class TestAnothersPayment:
         assert stored(confused, other).is_paid
         assert (flagged.status, flagged.platform_reference) == (PurchaseStatus.CREATED, None)
         assert flagged.review.reason == "the platform reports a payment that is another purchase's"
+        assert flagging.at == now
         assert [type(fault) for fault in first.faults] == [ReferenceAlreadyClaimed]
         assert (first.figures["completed"], first.figures["needs_review"], first.figures["faults"]) == (1, 1, 1)
         assert (second.figures["asked"], second.figures["needs_review"]) == (1, 0)
@@ -371,9 +372,10 @@ class TestRefusals:
         purchase = await a_bought_one(billing)
         billing.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
 
-        await billing.reconcile_purchases(purchase.expires_at + REFUSED_TOO_LONG)
+        await billing.reconcile_purchases(now := purchase.expires_at + REFUSED_TOO_LONG)
 
         assert stored(billing, purchase).needs_review
+        assert stored(billing, purchase).check_at == now + AFTER_REFUSAL
 
     async def test_of_an_operators_question_about_a_paid_purchase_ring_nobody(self, billing: InMemoryBilling) -> None:
         """It has no deadline any more: a shop that left after paying is no case for a person."""

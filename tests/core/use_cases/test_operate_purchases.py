@@ -143,6 +143,9 @@ class TestCancel:
         changes = await billing.operate.cancel(key_of(purchase), BY)
 
         assert [(change.what, change.by.actor) for change in changes] == [("cancelled", "ada")]
+        account = stored(billing, purchase).platform_account_id
+        assert {call.account.platform_account_id for call in billing.platform.calls if call.account} == {account}
+        assert billing.platform.calls_of("cancel_checkout")[0].account is not None
         assert billing.platform.payments[reference_of(purchase)].status is PaymentStatus.CANCELLED
         assert (stored(billing, purchase).status, told(billing)) == (PurchaseStatus.CANCELLED, ["purchase.cancelled"])
 

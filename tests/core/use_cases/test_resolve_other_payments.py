@@ -37,6 +37,8 @@ class TestAccept:
         dry = billing.platform.payments[reference_of(purchase)].status
         await billing.operate.resolve(key_of(purchase), "accept", BY)
 
+        (ended,) = billing.platform.calls_of("cancel_checkout")
+        assert ended.account == billing.platform.calls_of("create_checkout")[0].account
         assert (dry, billing.platform.payments[reference_of(purchase)].status) == (
             PaymentStatus.PENDING,
             PaymentStatus.CANCELLED,

@@ -58,6 +58,14 @@ class TestAccept:
 
         assert (stored(billing, purchase).status, stored(billing, purchase).late) == (PurchaseStatus.COMPLETED, True)
 
+    async def test_the_checkout_that_was_paid_is_not_ended(self, billing: InMemoryBilling) -> None:
+        """Only a page that another payment took the place of must not stay payable."""
+        purchase = await a_wrongly_paid_one(billing)
+
+        await billing.operate.resolve(key_of(purchase), "accept", BY)
+
+        assert billing.platform.calls_of("cancel_checkout") == []
+
     async def test_takes_the_payment_in_question_though_it_is_not_the_purchases_own(
         self, billing: InMemoryBilling
     ) -> None:
