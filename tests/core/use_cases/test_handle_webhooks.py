@@ -1,11 +1,13 @@
 """A platform's notice proves nothing: the platform is asked, and what it says is settled, once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from billing_core.domain.events import Origin
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformThrottled, PlatformUnavailable
@@ -178,6 +180,22 @@ class TestUnknownReferences:
         assert sorted(delays) == delays
         assert outcomes[-1] == Parked(reason='no purchase has the reference "nobody\'s"')
         assert [each.body for each in billing.storage.tables.parked.values()] == [notice.body]
+
+
+class TestOrigin:
+    async def test_what_a_notice_brings_about_is_traced_to_it(self, billing: InMemoryBilling) -> None:
+        """The history and the events lead back to the platform's delivery."""
+        purchase = await _bought(billing)
+        billing.platform.pay(_reference(purchase))
+        notice = a_purchase_updated(_reference(purchase), message_id="m-1")
+        traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+        await billing.handle_webhooks([replace(notice, headers={**notice.headers, "traceparent": traceparent})])
+
+        (completed,) = [each for each in billing.storage.tables.changes.values() if each.what == "completed"]
+        assert completed.by == Origin(
+            actor="billing-purchase-updated", correlation_id="m-1", traceparent=traceparent, reason="notice m-1"
+        )
 
 
 class TestPlatformTrouble:

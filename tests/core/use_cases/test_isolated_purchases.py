@@ -130,7 +130,7 @@ class TestAnothersPayment:
         confused.platform.pay(reference_of(other))
 
         first = await confused.reconcile_purchases(now := confused.clock.now() + MINUTE)
-        (flagging,) = [each for each in confused.storage.tables.changes.values() if each.what == "needs_review"]
+        noted = {each.what: each for each in confused.storage.tables.changes.values()}
         confused.clock.advance(timedelta(hours=1))
         second = await confused.reconcile_purchases()
 
@@ -138,7 +138,7 @@ class TestAnothersPayment:
         assert stored(confused, other).is_paid
         assert (flagged.status, flagged.platform_reference) == (PurchaseStatus.CREATED, None)
         assert flagged.review.reason == "the platform reports a payment that is another purchase's"
-        assert flagging.at == now
+        assert (noted["needs_review"].at, noted["completed"].at) == (now, now)
         assert [type(fault) for fault in first.faults] == [ReferenceAlreadyClaimed]
         assert (first.figures["completed"], first.figures["needs_review"], first.figures["faults"]) == (1, 1, 1)
         assert (second.figures["asked"], second.figures["needs_review"]) == (1, 0)
@@ -165,8 +165,11 @@ class TestAnothersPayment:
         purchase = await _taken_for_another(confused)
         confused.clock.advance(MINUTE)
         await confused.reconcile_purchases()
+        key, before = (purchase.merchant_id, purchase.purchase_id), everything_kept(confused)
 
-        await confused.operate.resolve((purchase.merchant_id, purchase.purchase_id), "dismiss", an_origin())
+        await confused.operate.resolve(key, "dismiss", an_origin(), dry_run=True)
+        assert everything_kept(confused) == before
+        await confused.operate.resolve(key, "dismiss", an_origin())
         confused.clock.advance(timedelta(days=3))
         await confused.reconcile_purchases()
 

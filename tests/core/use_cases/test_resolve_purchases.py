@@ -201,6 +201,17 @@ class TestDismiss:
         )
         assert told(billing) == ["purchase.needs_review", "purchase.cancelled"]
 
+    async def test_one_that_asks_for_nobody_is_refused_and_its_page_left_as_it_is(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """A slip of the operator's costs the merchant nothing."""
+        purchase = await a_bought_one(billing)
+
+        with pytest.raises(ResolutionRefused):
+            await billing.operate.resolve(key_of(purchase), "dismiss", BY)
+
+        assert billing.platform.calls_of("cancel_checkout") == []
+
     async def test_the_same_finding_asks_nobody_again_and_another_one_does(self, billing: InMemoryBilling) -> None:
         """A redelivered notice of the dismissed cent rings nobody; two cents do."""
         purchase = await a_wrongly_paid_one(billing)
