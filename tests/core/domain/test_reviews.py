@@ -124,6 +124,16 @@ class TestFlag:
         assert flagged.purchase.flag("odd", NOW, BY) == PurchaseDecision(flagged.purchase)
         assert flagged.purchase.flag("odder", NOW, BY).changes != ()
 
+    def test_only_a_few_findings_are_open_at_once(self) -> None:
+        """A platform that reports nonsense without end fills no row; answered ones make room again."""
+        purchase = a_purchase()
+        for number in range(REMEMBERED_FINDINGS):
+            purchase = purchase.flag(f"finding {number}", NOW, BY).purchase
+
+        assert len(purchase.review.findings) == REMEMBERED_FINDINGS
+        assert purchase.flag("one more", NOW, BY) == PurchaseDecision(purchase)
+        assert purchase.dismiss(NOW, BY).purchase.flag("one more", NOW, BY).changes != ()
+
 
 class TestAccept:
     @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ class TestStartTrial:
         )
         assert (change.number, change.status_before, change.status_after) == (1, None, "active")
         assert decision.trial.is_running(NOW)
+        assert decision.trial.platform_account_id == "shop-1"
 
     def test_a_refused_trial_never_runs(self) -> None:
         """A second trial of a shop is recorded as refused, and is no trial."""

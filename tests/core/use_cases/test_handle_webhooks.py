@@ -309,7 +309,19 @@ class TestBrokenNotices:
 
         assert isinstance(outcomes[0], Parked)
         assert outcomes[1] == Done()
-        assert [each.body for each in billing.storage.tables.parked.values()] == [broken.body]
+        (parked,) = billing.storage.tables.parked.values()
+        assert (parked.source, parked.message_id) == ("billing-purchase-updated", broken.headers["Nats-Msg-Id"])
+        assert (parked.body, parked.reason, parked.parked_at) == (
+            broken.body,
+            outcomes[0].reason,
+            billing.clock.now(),
+        )
+
+    async def test_a_platform_that_is_not_configured_is_named(self, billing: InMemoryBilling) -> None:
+        """The operator reads what is missing."""
+        outcomes = await billing.handle_webhooks([a_purchase_updated(platform="unheard-of")])
+
+        assert outcomes == [Parked(reason="platform: 'unheard-of' is not configured")]
 
     @pytest.mark.parametrize("body", [b"", b"\x00", b"[1]", b'{"a":' * 9999, b'{"platform": "\\udfff"}'])
     async def test_a_body_that_is_no_message_is_parked_whole(self, billing: InMemoryBilling, body: bytes) -> None:
