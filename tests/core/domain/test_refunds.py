@@ -29,6 +29,18 @@ class TestRefunds:
 
         assert purchase.credits_reversed == credits_back
 
+    def test_a_single_credit_is_taken_and_given_back(self) -> None:
+        """The smallest change is told like any other."""
+        offer = an_offer("small", credits=100, price=Money(amount_minor=999, currency="USD"))
+
+        taken = settled(a_paid_purchase(offer=offer), seconds=1, refunded_minor=1)
+        given_back = settled(taken.purchase, seconds=2, refunded_minor=0)
+
+        identity = {"merchant_id": taken.purchase.merchant_id, "platform": "sandbox", "reason": "refund"}
+        purchase_id = taken.purchase.purchase_id
+        assert facts(taken) == [CreditsReversed(**identity, purchase_id=purchase_id, credits=1, refunded_minor=1)]
+        assert facts(given_back) == [CreditsRestored(**identity, purchase_id=purchase_id, credits=1, refunded_minor=0)]
+
     @given(
         offered=st.tuples(st.integers(1, 5000), st.integers(0, 500), st.integers(1, 10_000)),
         refunds=st.lists(st.integers(0, 12_000), max_size=6),
