@@ -34,6 +34,7 @@ class TestDefaultCatalog:
             ("medium", 500, "USD 39.99"),
             ("large", 1000, "USD 69.99"),
         ]
+        assert {offer.catalog_version for offer in offers} == {"default-1"}
 
     def test_gives_a_trial_of_14_days_and_500_credits_that_a_purchase_does_not_end(self) -> None:
         """The terms of the trial are those of the contract."""
