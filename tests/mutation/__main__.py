@@ -1,6 +1,7 @@
 """`script/mutate`: run mutmut on copies of the core and its tests, and tell by module what survived."""
 
 import argparse
+import fnmatch
 import json
 import shutil
 import subprocess
@@ -50,7 +51,8 @@ def _judge(patterns: Sequence[str], run: Sequence[str]) -> dict[str, str]:
     _STATS.write_text(noted)
     if left := [name for name, verdict in _verdicts().items() if verdict not in _NOTICED]:
         _mutmut(*run, *left)
-    return _verdicts()
+    asked = patterns or ["*"]
+    return {name: each for name, each in _verdicts().items() if any(fnmatch.fnmatch(name, one) for one in asked)}
 
 
 def _verdicts() -> dict[str, str]:
