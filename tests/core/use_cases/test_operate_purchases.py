@@ -168,6 +168,7 @@ class TestCancel:
 
         assert [change.what for change in changes] == ["completed"]
         assert (stored(billing, purchase).late, told(billing)) == (False, ["credits.purchased"])
+        assert stored(billing, purchase).observed_at == billing.clock.now()
 
     async def test_one_that_expired_at_its_platform_is_expired(self, billing: InMemoryBilling) -> None:
         """What really happened is told, once."""

@@ -94,6 +94,23 @@ class TestAccept:
             third,
         )
 
+    async def test_what_somebody_else_answered_meanwhile_is_refused(self, billing: InMemoryBilling) -> None:
+        """Credits are given for the payment the operator saw, not for the one that was asked about since."""
+        purchase = await a_wrongly_paid_one(billing)
+        held = billing.platform.hold("look_up")
+        answering = asyncio.create_task(billing.operate.resolve(key_of(purchase), "accept", BY))
+        await asyncio.wait_for(held.asked.wait(), SOON_S)
+        await billing.operate.resolve(key_of(purchase), "dismiss", BY)
+        orphan = an_orphan_of(billing, purchase)
+        billing.platform.pay(orphan, price=CENT)
+        await tell(billing, purchase, orphan)
+
+        billing.platform.release(held)
+        with pytest.raises(ResolutionRefused, match="has changed meanwhile"):
+            await answering
+
+        assert not stored(billing, purchase).is_paid
+
 
 class TestDismiss:
     async def test_a_dry_run_tells_what_the_real_one_does(self, billing: InMemoryBilling) -> None:

@@ -195,6 +195,7 @@ class TestDismiss:
         changes = await billing.operate.resolve(key_of(purchase), "dismiss", BY)
 
         assert {(change.by.actor, change.reason) for change in changes} == {("ada", "asked by phone")}
+        assert {change.at for change in changes} == {billing.clock.now()}
         assert (stored(billing, purchase).status, stored(billing, purchase).needs_review) == (
             PurchaseStatus.CANCELLED,
             False,
