@@ -82,6 +82,7 @@ class TestOffer:
             PriceBook.from_document(DOCUMENT).versions[0].offer("<script>", wanted_currency=None, home_currency=None)
 
         assert "<script>" not in str(refused.value)
+        assert refused.value.pack == "<script>"
 
 
 class TestCatalogFile:

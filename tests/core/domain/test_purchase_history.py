@@ -68,6 +68,15 @@ class TestHistory:
             after.status,
         )
 
+    def test_a_payment_that_was_refunded_before_it_was_heard_of_is_two_entries(self) -> None:
+        """Granted and taken back in the same moment, and both are there to be read."""
+        decision = PENDING.settle(_told(PENDING, refunded_minor=6999), LATER, BY)
+
+        assert [(each.number, each.what, each.at, each.by) for each in decision.changes] == [
+            (PENDING.version + 1, "completed", LATER, BY),
+            (PENDING.version + 2, "refund", LATER, BY),
+        ]
+
     @pytest.mark.parametrize(
         "report",
         [

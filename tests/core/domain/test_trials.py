@@ -48,6 +48,7 @@ class TestStartTrial:
             ends_at=NOW + timedelta(days=14),
         )
         assert (change.number, change.status_before, change.status_after) == (1, None, "active")
+        assert (change.what, change.at) == ("started", NOW)
         assert decision.trial.is_running(NOW)
         assert decision.trial.platform_account_id == "shop-1"
 

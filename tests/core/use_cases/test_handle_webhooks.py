@@ -10,8 +10,15 @@ import pytest
 from billing_core.domain.events import Origin
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformThrottled, PlatformUnavailable
-from billing_core.messages import PURCHASE_UPDATED, InboundMessage
+from billing_core.errors import (
+    MalformedMessage,
+    PlatformAuthError,
+    PlatformError,
+    PlatformFault,
+    PlatformThrottled,
+    PlatformUnavailable,
+)
+from billing_core.messages import PURCHASE_UPDATED, InboundMessage, open_envelope
 from billing_core.testing import InMemoryBilling, a_purchase_updated
 from billing_core.testing.builders import again
 from billing_core.use_cases.handle_webhooks import HOPELESS_ATTEMPTS
@@ -334,6 +341,9 @@ class TestBrokenNotices:
         assert all(isinstance(outcome, Parked) for outcome in [*first, *second])
         (parked,) = billing.storage.tables.parked.values()
         assert (parked.body, parked.headers, parked.subject) == (body, {"X": "y"}, PURCHASE_UPDATED)
+        with pytest.raises(MalformedMessage) as wrong:
+            open_envelope(message)
+        assert parked.reason == str(wrong.value)
 
     async def test_a_notice_about_something_else_is_done(self, billing: InMemoryBilling) -> None:
         """Platforms tell more than we asked for."""
