@@ -1,6 +1,7 @@
 """Return URLs: merchants are sent back only to places the deployment names."""
 
 from contextlib import suppress
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ class TestReturnUrlPolicy:
             "https://shop.example/back?id=1&x=%20#part",
             "HTTPS://SHOP.example:8443/",
             "https://admin.shop.example/a",
+            f"https://shop.example/{ascii_letters}{digits}-._~!$&'()*+,;=:@%/?#",
         ],
     )
     def test_gives_an_allowed_url_back_as_it_was(self, url: str) -> None:
