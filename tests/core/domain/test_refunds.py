@@ -64,6 +64,12 @@ class TestRefunds:
         assert balance == purchase.credits_reversed
         assert exact <= purchase.credits_reversed < exact + 1
 
+    def test_the_smallest_price_given_back_is_refunded(self) -> None:
+        """One cent of one cent is all of it."""
+        cent = a_paid_purchase(offer=an_offer(price=Money(amount_minor=1, currency="USD")))
+
+        assert settled(cent, seconds=1, refunded_minor=1).purchase.status is PurchaseStatus.REFUNDED
+
     def test_bonus_credits_are_taken_back_too(self) -> None:
         """A full refund takes back everything that was granted (market.md 20)."""
         purchase = settled(a_paid_purchase(offer=an_offer(bonus_credits=100)), seconds=9, refunded_minor=6999).purchase
@@ -141,6 +147,16 @@ class TestAcceptedAmounts:
 
 
 class TestDisputes:
+    def test_one_about_a_price_of_nothing_leaves_it_completed_once_it_is_won(self) -> None:
+        """Nothing was given back, although nothing is all that was paid."""
+        free = a_paid_purchase(offer=an_offer(price=Money(amount_minor=0, currency="USD")))
+
+        disputed = settled(free, seconds=1, dispute=DisputeStatus.OPEN).purchase
+        won = settled(disputed, seconds=2, dispute=DisputeStatus.WON).purchase
+
+        assert (disputed.status, won.status) == (PurchaseStatus.DISPUTED, PurchaseStatus.COMPLETED)
+        assert won.credits_reversed == 0
+
     def test_a_dispute_takes_all_credits_back_and_a_won_one_restores_them(self) -> None:
         """Open takes everything, won gives it back (contract 5, rule 6)."""
         disputed = settled(a_paid_purchase(), seconds=1, dispute=DisputeStatus.OPEN)
