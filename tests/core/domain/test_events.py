@@ -1,5 +1,6 @@
 """Facts: each has one id for ever, derived from what it tells."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
@@ -103,6 +104,16 @@ class TestWireValues:
         """One spelling for every moment, whatever zone it came in."""
         assert rfc3339(NOW) == "2026-03-20T09:30:00.000000Z"
         assert rfc3339(NOW.astimezone(timezone(timedelta(hours=5, minutes=45)))) == rfc3339(NOW)
+
+    def test_are_told_in_utc_wherever_the_machine_stands(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A server set to Tokyo's time announces the same moment in the same words."""
+        with monkeypatch.context() as tokyo:
+            tokyo.setenv("TZ", "Asia/Tokyo")
+            time.tzset()
+            told = rfc3339(NOW)
+        time.tzset()
+
+        assert told == "2026-03-20T09:30:00.000000Z"
 
     def test_a_price_carries_cents_for_programs_and_a_decimal_for_people(self) -> None:
         """Both say the same."""

@@ -57,6 +57,12 @@ class TestKeyRecord:
         assert given_up.admit("f", NOW) is None
         assert given_up.purchase_id is None
 
+    def test_an_answered_one_is_held_by_nobody(self) -> None:
+        """Its lock was the attempt's that answered."""
+        answered = RECORD.locked(NOW, PURCHASE_ID).answered(ANSWER)
+
+        assert (answered.locked_until, answered.answer, answered.purchase_id) == (None, ANSWER, PURCHASE_ID)
+
 
 class TestFingerprint:
     def test_is_the_same_however_the_request_was_spelled(self) -> None:
@@ -79,3 +85,10 @@ class TestFingerprint:
     def test_takes_any_text(self) -> None:
         """Even a lone surrogate has a fingerprint; refusing it is another rule's task."""
         assert len(fingerprint({"pack": "\ud800\x00"})) == 64
+
+    def test_is_the_same_in_every_release(self) -> None:
+        """Keys are remembered for a day: a release must not take yesterday's request for another one."""
+        assert (
+            fingerprint({"pack": "large", "currency": None})
+            == "19f05efd969f4c76a0c90c3c8d63e042826d8f1ca9dbeca90f0189d9abbaef63"
+        )

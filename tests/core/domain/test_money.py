@@ -43,6 +43,12 @@ class TestMoney:
         with pytest.raises(ValueError, match="currency"):
             Money(amount_minor=1, currency=currency)
 
+    def test_nothing_and_the_maximum_are_amounts(self) -> None:
+        """The limits themselves belong to what is allowed."""
+        amounts = [Money(amount_minor=each, currency="USD").amount_minor for each in (0, MAX_AMOUNT_MINOR)]
+
+        assert amounts == [0, MAX_AMOUNT_MINOR]
+
     def test_a_decimal_amount_above_the_maximum_is_refused(self) -> None:
         """The largest amount is written down and held."""
         with pytest.raises(ValueError, match="amount_minor"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from billing_core.domain.money import Money
-from billing_core.domain.packs import MAX_CREDITS, CreditPack, PriceBook, TrialTerms, default_catalog
+from billing_core.domain.packs import MAX_CREDITS, Catalog, CreditPack, PriceBook, TrialTerms, default_catalog
 from billing_core.errors import InvalidCatalog, InvalidPack, InvalidRequest
 
 _DOLLAR, _EURO = Money(amount_minor=100, currency="USD"), Money(amount_minor=90, currency="EUR")
@@ -34,6 +34,7 @@ class TestDefaultCatalog:
             ("medium", 500, "USD 39.99"),
             ("large", 1000, "USD 69.99"),
         ]
+        assert {offer.catalog_version for offer in offers} == {"default-1"}
 
     def test_gives_a_trial_of_14_days_and_500_credits_that_a_purchase_does_not_end(self) -> None:
         """The terms of the trial are those of the contract."""
@@ -81,6 +82,7 @@ class TestOffer:
             PriceBook.from_document(DOCUMENT).versions[0].offer("<script>", wanted_currency=None, home_currency=None)
 
         assert "<script>" not in str(refused.value)
+        assert refused.value.pack == "<script>"
 
 
 class TestCatalogFile:
@@ -144,6 +146,20 @@ class TestCatalogFile:
         """Two prices in one currency would leave open which one is charged."""
         with pytest.raises(ValueError, match="one a currency"):
             CreditPack(code="mini", credits=1, prices=(_DOLLAR, _EURO, _DOLLAR))
+
+
+class TestLimits:
+    def test_the_smallest_and_the_largest_numbers_are_taken(self) -> None:
+        """The limits themselves belong to what is allowed."""
+        price = (Money(amount_minor=1, currency="USD"),)
+        pack = CreditPack(code="p", credits=MAX_CREDITS, bonus_credits=MAX_CREDITS, prices=price)
+        smallest = CreditPack(code="q", credits=1, bonus_credits=0, prices=price)
+
+        assert (pack.credits, smallest.credits) == (MAX_CREDITS, 1)
+        assert TrialTerms(duration_days=1, credits=1).duration == timedelta(days=1)
+        assert TrialTerms(duration_days=3650, credits=MAX_CREDITS).credits == MAX_CREDITS
+        for most in (1, 100):
+            assert Catalog(version="v", packs=(pack,), max_open_purchases=most).max_open_purchases == most
 
 
 def _changed(document: dict[str, Any], path: tuple[str | int, ...], value: object) -> dict[str, Any]:

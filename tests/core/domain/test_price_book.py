@@ -131,9 +131,17 @@ class TestPriceBookFile:
     @pytest.mark.parametrize(
         ("path", "value", "told"),
         [
-            (("colour",), "red", "unknown keys colour"),
-            (("versions", 0, "currency"), "USD", "unknown keys currency"),
-            (("versions", 0, "packs", 0, "bonus"), 1, "unknown keys bonus"),
+            (("colour",), "red", "catalogue is wrong: the catalogue has the unknown keys colour; it may have versions"),
+            (
+                ("versions", 0, "currency"),
+                "USD",
+                ": the catalogue has the unknown keys currency; it may have default_currency, eff",
+            ),
+            (
+                ("versions", 0, "packs", 0, "bonus"),
+                1,
+                ": a pack has the unknown keys bonus; it may have bonus_credits, code, credits, ",
+            ),
             (("versions", 1, "trial", "days"), 7, "days"),
             (("versions", 0, "packs", 0, "prices", "dollars"), "1.00", "ISO 4217"),
             (("versions", 0), "a", "table"),

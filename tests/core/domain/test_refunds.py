@@ -29,6 +29,18 @@ class TestRefunds:
 
         assert purchase.credits_reversed == credits_back
 
+    def test_a_single_credit_is_taken_and_given_back(self) -> None:
+        """The smallest change is told like any other."""
+        offer = an_offer("small", credits=100, price=Money(amount_minor=999, currency="USD"))
+
+        taken = settled(a_paid_purchase(offer=offer), seconds=1, refunded_minor=1)
+        given_back = settled(taken.purchase, seconds=2, refunded_minor=0)
+
+        identity = {"merchant_id": taken.purchase.merchant_id, "platform": "sandbox", "reason": "refund"}
+        purchase_id = taken.purchase.purchase_id
+        assert facts(taken) == [CreditsReversed(**identity, purchase_id=purchase_id, credits=1, refunded_minor=1)]
+        assert facts(given_back) == [CreditsRestored(**identity, purchase_id=purchase_id, credits=1, refunded_minor=0)]
+
     @given(
         offered=st.tuples(st.integers(1, 5000), st.integers(0, 500), st.integers(1, 10_000)),
         refunds=st.lists(st.integers(0, 12_000), max_size=6),
@@ -51,6 +63,12 @@ class TestRefunds:
         exact = (credits_ + bonus) * min(refunds[-1], cents) / cents if refunds else 0
         assert balance == purchase.credits_reversed
         assert exact <= purchase.credits_reversed < exact + 1
+
+    def test_the_smallest_price_given_back_is_refunded(self) -> None:
+        """One cent of one cent is all of it."""
+        cent = a_paid_purchase(offer=an_offer(price=Money(amount_minor=1, currency="USD")))
+
+        assert settled(cent, seconds=1, refunded_minor=1).purchase.status is PurchaseStatus.REFUNDED
 
     def test_bonus_credits_are_taken_back_too(self) -> None:
         """A full refund takes back everything that was granted (market.md 20)."""
@@ -129,6 +147,16 @@ class TestAcceptedAmounts:
 
 
 class TestDisputes:
+    def test_one_about_a_price_of_nothing_leaves_it_completed_once_it_is_won(self) -> None:
+        """Nothing was given back, although nothing is all that was paid."""
+        free = a_paid_purchase(offer=an_offer(price=Money(amount_minor=0, currency="USD")))
+
+        disputed = settled(free, seconds=1, dispute=DisputeStatus.OPEN).purchase
+        won = settled(disputed, seconds=2, dispute=DisputeStatus.WON).purchase
+
+        assert (disputed.status, won.status) == (PurchaseStatus.DISPUTED, PurchaseStatus.COMPLETED)
+        assert won.credits_reversed == 0
+
     def test_a_dispute_takes_all_credits_back_and_a_won_one_restores_them(self) -> None:
         """Open takes everything, won gives it back (contract 5, rule 6)."""
         disputed = settled(a_paid_purchase(), seconds=1, dispute=DisputeStatus.OPEN)

@@ -1,6 +1,7 @@
 """Return URLs: merchants are sent back only to places the deployment names."""
 
 from contextlib import suppress
+from string import ascii_letters, digits
 
 import pytest
 from hypothesis import given
@@ -21,11 +22,36 @@ class TestReturnUrlPolicy:
             "https://shop.example/back?id=1&x=%20#part",
             "HTTPS://SHOP.example:8443/",
             "https://admin.shop.example/a",
+            f"https://shop.example/{ascii_letters}{digits}-._~!$&'()*+,;=:@%/?#",
         ],
     )
     def test_gives_an_allowed_url_back_as_it_was(self, url: str) -> None:
         """An https URL on a listed host is taken unchanged."""
         assert LISTED.check(url) == url
+
+    def test_the_longest_url_allowed_is_taken(self) -> None:
+        """The limit itself belongs to what is allowed."""
+        longest = "https://shop.example/".ljust(MAX_LENGTH, "a")
+
+        assert LISTED.check(longest) == longest
+
+    @pytest.mark.parametrize(
+        ("url", "told"),
+        [
+            ("https://shop.example/\n", "printable ASCII"),
+            ("https://shop.example:x/", "absolute"),
+            ("/back", "with a host"),
+            ("https://user@shop.example/", "user information"),
+            ("http://shop.example/", "https"),
+            ("https://evil.example/", "host is not one of those allowed"),
+        ],
+    )
+    def test_a_refusal_says_what_is_wrong(self, url: str, told: str) -> None:
+        """Whoever wrote the client mends it without reading our code."""
+        with pytest.raises(InvalidRequest) as refused:
+            LISTED.check(url)
+
+        assert told in refused.value.errors[0].detail
 
     def test_without_a_list_any_https_host_will_do(self) -> None:
         """An empty list of hosts allows every one, but still https only."""

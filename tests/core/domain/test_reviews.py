@@ -124,6 +124,16 @@ class TestFlag:
         assert flagged.purchase.flag("odd", NOW, BY) == PurchaseDecision(flagged.purchase)
         assert flagged.purchase.flag("odder", NOW, BY).changes != ()
 
+    def test_only_a_few_findings_are_open_at_once(self) -> None:
+        """A platform that reports nonsense without end fills no row; answered ones make room again."""
+        purchase = a_purchase()
+        for number in range(REMEMBERED_FINDINGS):
+            purchase = purchase.flag(f"finding {number}", NOW, BY).purchase
+
+        assert len(purchase.review.findings) == REMEMBERED_FINDINGS
+        assert purchase.flag("one more", NOW, BY) == PurchaseDecision(purchase)
+        assert purchase.dismiss(NOW, BY).purchase.flag("one more", NOW, BY).changes != ()
+
 
 class TestAccept:
     @pytest.mark.parametrize(
@@ -198,7 +208,7 @@ class TestDismiss:
         decision = flagged.dismiss(NOW, an_origin(reason="paid back by hand"))
 
         (change,) = decision.changes
-        assert (change.what, change.reason, change.fact) == ("dismissed", "paid back by hand", None)
+        assert (change.what, change.at, change.reason, change.fact) == ("dismissed", NOW, "paid back by hand", None)
         assert (decision.purchase.status, decision.purchase.review.dismissed) == (status, ("odd",))
         assert (decision.purchase.review.reason, decision.purchase.review.about) == (None, None)
 

@@ -1,5 +1,6 @@
 """The life of a trial: once, for its days, over at `ends_at` exactly."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -19,7 +20,7 @@ from billing_core.domain.events import (
 )
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import TrialTerms
-from billing_core.domain.trials import Trial, TrialStatus, refuse_trial, start_trial
+from billing_core.domain.trials import Trial, TrialDecision, TrialStatus, refuse_trial, start_trial
 
 NOW = datetime(2026, 3, 20, 9, 30, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -47,13 +48,18 @@ class TestStartTrial:
             ends_at=NOW + timedelta(days=14),
         )
         assert (change.number, change.status_before, change.status_after) == (1, None, "active")
+        assert (change.what, change.at) == ("started", NOW)
         assert decision.trial.is_running(NOW)
+        assert decision.trial.platform_account_id == "shop-1"
 
     def test_a_refused_trial_never_runs(self) -> None:
         """A second trial of a shop is recorded as refused, and is no trial."""
         decision = refuse_trial(TRIAL_ID, MERCHANT, TrialTerms(), NOW, BY)
 
-        assert isinstance(decision.changes[0].fact, TrialRefused)
+        (change,) = decision.changes
+        assert (change.what, change.at, change.status_after) == ("refused", NOW, "refused")
+        assert isinstance(change.fact, TrialRefused)
+        assert "another merchant id" in change.fact.reason
         assert decision.trial.status_at(NOW) is TrialStatus.REFUSED
         assert not decision.trial.is_running(NOW)
         assert decision.trial.expire(decision.trial.ends_at, BY).changes == ()
@@ -219,8 +225,32 @@ class TestExtendAndEnd:
         ended = _running().end(NOW + TICK, BY)
 
         assert ended.trial.status is TrialStatus.ENDED
-        assert isinstance(ended.changes[0].fact, TrialEnded)
+        assert ended.changes[0].fact == TrialEnded(
+            merchant_id="m-1", platform="sandbox", trial_id=TRIAL_ID, ended_at=NOW + TICK, reason="a test"
+        )
         assert ended.trial.end(NOW + 2 * TICK, BY).changes == ()
+
+
+class TestHistory:
+    @pytest.mark.parametrize(
+        ("what", "decide", "days"),
+        [
+            ("converted", lambda trial, now: trial.note_purchase(PURCHASE_ID, TrialTerms(), now, BY), 1),
+            ("expiring", lambda trial, now: trial.remind(now, BY), 12),
+            ("extended", lambda trial, now: trial.extend(now + timedelta(days=30), now, BY), 2),
+            ("ended", lambda trial, now: trial.end(now, BY), 3),
+            ("expired", lambda trial, now: trial.expire(now, BY), 14),
+        ],
+    )
+    def test_names_what_happened_and_when(
+        self, what: str, decide: Callable[[Trial, datetime], TrialDecision], days: int
+    ) -> None:
+        """Whoever reads it later sees the trial's life in these words."""
+        now = NOW + timedelta(days=days)
+
+        (change,) = decide(_running(), now).changes
+
+        assert (change.what, change.at, change.reason, change.by) == (what, now, "a test", BY)
 
 
 class TestTrial:

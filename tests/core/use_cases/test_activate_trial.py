@@ -98,6 +98,13 @@ class TestActivateTrial:
 
         assert (first.replayed, second.replayed) == (False, False)
 
+    async def test_a_key_is_kept_for_its_route_from_now_on(self, billing: InMemoryBilling) -> None:
+        """The same key may be used for a purchase, and is forgotten a day later like any other."""
+        await billing.activate_trial(a_caller(await _registered(billing)), "key-1")
+
+        ((key, record),) = billing.storage.tables.keys.items()
+        assert (key.route, record.created_at) == ("POST /api/billing/trials", billing.clock.now())
+
     async def test_a_merchant_not_announced_is_not_found(self, billing: InMemoryBilling) -> None:
         """Billing knows merchants by their announcement alone."""
         with pytest.raises(MerchantNotFound):

@@ -8,12 +8,14 @@ import pytest
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored
 
 from billing_core.domain.payments import PaymentReport
+from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformProtocolError, PlatformRejected, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount
-from billing_core.testing import InMemoryBilling, ScriptedPlatform
+from billing_core.testing import InMemoryBilling, ScriptedPlatform, a_purchase
 from billing_core.use_cases.ask_platforms import AskPlatforms, Question, in_time
 
 ACCOUNT = PlatformAccount(platform_account_id="account-1", platform_domain=None)
+SOON_S = 5
 
 
 class _Crashing(ScriptedPlatform):
@@ -23,11 +25,20 @@ class _Crashing(ScriptedPlatform):
         """This will trip over the answer."""
         return cast("Any", {})["status"]  # type: ignore[no-any-return]  # it never returns: the key is missing
 
+    async def trace_payment(self, payment_id: str) -> str | None:
+        """This will trip over the answer."""
+        raise KeyError("checkout")
+
 
 class _Silent(ScriptedPlatform):
     """A platform that never answers."""
 
     async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will wait for ever."""
+        await asyncio.Event().wait()
+        raise AssertionError("it never answers")
+
+    async def find_checkout(self, purchase: Purchase, account: PlatformAccount) -> str | None:
         """This will wait for ever."""
         await asyncio.Event().wait()
         raise AssertionError("it never answers")
@@ -90,6 +101,8 @@ class TestAskPlatforms:
         assert isinstance(crashed, PlatformProtocolError)
         assert str(crashed) == "crashing: KeyError in its adapter"
         assert isinstance(crashed.__cause__, KeyError)
+        (traced,) = await AskPlatforms(platforms=platforms).trace([("crashing", "money-1")])
+        assert str(traced) == "crashing: KeyError in its adapter"
         assert answered is None  # another account's: but it was asked and has answered
 
     async def test_a_platform_nobody_configured_cannot_be_asked(self, billing: InMemoryBilling) -> None:
@@ -99,6 +112,7 @@ class TestAskPlatforms:
 
         for told in (answer, traced):
             assert isinstance(told, PlatformError)
+            assert str(told).startswith("unheard-of: ")
             assert "BILLING_PLATFORMS" in str(told)
 
     async def test_payments_are_traced_each_on_its_own(self, billing: InMemoryBilling) -> None:
@@ -118,8 +132,11 @@ class TestAskPlatforms:
 
         silent, other = await ask([_question("pay-1", "silent"), _question("pay-2")], billing.clock.now())
         (traced,) = await ask.trace([("silent", "money-1")])
+        unanswered = Question.about(a_purchase(platform="silent", status=PurchaseStatus.CREATED), ACCOUNT)
+        async with asyncio.timeout(SOON_S):
+            (searched,) = await ask([unanswered], billing.clock.now())
 
-        assert (str(silent), str(traced)) == ("silent: no answer in time", "silent: no answer in time")
+        assert {str(silent), str(traced), str(searched)} == {"silent: no answer in time"}
         assert isinstance(silent, PlatformUnavailable)
         assert other is None
 

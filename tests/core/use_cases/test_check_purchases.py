@@ -6,9 +6,9 @@ import pytest
 
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformUnavailable
+from billing_core.errors import PlatformAuthError, PlatformFault, PlatformUnavailable
 from billing_core.testing import InMemoryBilling, ScriptedPlatform
-from billing_core.use_cases.check_purchases import AFTER_TROUBLE, ExpirePurchases, ReconcilePurchases
+from billing_core.use_cases.check_purchases import AFTER_TROUBLE, REFUSED_TOO_LONG, ExpirePurchases, ReconcilePurchases
 from billing_core.use_cases.inbound import Done
 from billing_core.views import PurchaseView
 
@@ -53,6 +53,19 @@ class TestReconcilePurchases:
         assert (report.done, report.figures["completed"], report.figures["asked"]) == (1, 1, 1)
         kinds = [event.type.removeprefix("evt.billing.") for event in await billing.events()]
         assert kinds == ["trial.started", "purchase.created", "credits.purchased", "trial.converted"]
+        (completed,) = [each for each in billing.storage.tables.changes.values() if each.what == "completed"]
+        assert completed.by.actor == "job:reconcile-purchases"
+
+    async def test_every_fault_of_an_adapter_is_told(self, billing: InMemoryBilling) -> None:
+        """Each by itself, and all of them in a figure that can be watched."""
+        await _bought(billing, 2)
+        billing.clock.advance(timedelta(minutes=1))
+        fault = PlatformFault("sandbox", "KeyError")
+        billing.platform.fail("look_up", fault, times=2)
+
+        report = await billing.reconcile_purchases()
+
+        assert (report.figures["faults"], report.faults) == (2, (fault, fault))
 
     async def test_asks_less_often_as_a_purchase_ages(self, billing: InMemoryBilling) -> None:
         """A purchase nobody pays costs a handful of questions, not thousands."""
@@ -195,7 +208,28 @@ class TestExpirePurchases:
         await billing.expire_purchases()
 
         (purchase,) = billing.storage.tables.purchases.values()
+        (told,) = [each for each in billing.storage.tables.changes.values() if each.what == "failed"]
         assert purchase.status is PurchaseStatus.FAILED
+        assert (told.reason, told.at, told.by.actor) == (
+            "no checkout was made",
+            billing.clock.now(),
+            "job:expire-purchases",
+        )
+
+    async def test_one_a_person_was_asked_about_waits_though_its_platform_says_unpaid_at_last(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """The person's answer ends it, not the clock."""
+        (purchase,) = await _bought(billing)
+        billing.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
+        await billing.reconcile_purchases(purchase.expires_at + REFUSED_TOO_LONG)
+        billing.clock.set(purchase.expires_at + 2 * REFUSED_TOO_LONG)
+
+        report = await billing.expire_purchases()
+
+        assert (report.figures["asked"], report.done) == (1, 0)
+        assert billing.storage.tables.purchases[purchase.id].needs_review
+        assert _status(billing, purchase) is PurchaseStatus.PENDING
 
     async def test_leaves_purchases_of_a_platform_that_is_no_longer_configured(self, billing: InMemoryBilling) -> None:
         """There is nobody to ask."""

@@ -9,7 +9,7 @@ from billing_core.messages import InboundMessage
 from billing_core.testing import InMemoryBilling, a_merchant_created
 from billing_core.testing.builders import again
 from billing_core.use_cases.consume_messages import UNFORESEEN_ATTEMPTS, ConsumeMessages, Handler
-from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry
+from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, backoff_s
 
 
 def _consumer(billing: InMemoryBilling, handle: Handler) -> ConsumeMessages:
@@ -69,8 +69,23 @@ class TestConsumeMessages:
         assert [type(outcome) for outcome in outcomes[0]] == [Done, Retry, Done]
         assert [type(batch[-1]) for batch in outcomes[1:]] == [Retry] * (UNFORESEEN_ATTEMPTS - 2) + [Parked]
         (parked,) = billing.storage.tables.parked.values()
-        assert (parked.body, parked.source, parked.reason) == (
+        assert (parked.body, parked.source, parked.reason, parked.parked_at) == (
             poison.body,
             "test",
             "ZeroDivisionError while handling it",
+            billing.clock.now(),
         )
+
+    @pytest.mark.parametrize(("attempt", "outcome"), [(2, Retry), (UNFORESEEN_ATTEMPTS, Parked)])
+    async def test_what_nobody_foresaw_is_told_with_its_fault(
+        self, billing: InMemoryBilling, attempt: int, outcome: type
+    ) -> None:
+        """Whoever must mend it finds it in the log, whether the message comes again, after a while, or waits aside."""
+        poison = a_merchant_created(attempt=attempt)
+
+        told = (await _consumer(billing, _poisoned_by(poison))([a_merchant_created(), poison]))[-1]
+
+        assert isinstance(told, Retry | Parked)
+        assert (type(told), told.reason) == (outcome, "ZeroDivisionError while handling it")
+        assert isinstance(told.fault, ZeroDivisionError)
+        assert isinstance(told, Parked) or told.delay_s == backoff_s(attempt)

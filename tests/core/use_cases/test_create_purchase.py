@@ -264,6 +264,8 @@ class TestRefusals:
         assert answered.answer.outcome == "created"
         assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
         assert event_types(billing).count("evt.billing.purchase.failed") == 1
+        (told,) = [change for change in billing.storage.tables.changes.values() if change.what == "failed"]
+        assert (told.reason, told.at) == ("PLATFORM_ERROR", billing.clock.now())
 
     async def test_a_checkout_that_comes_after_its_purchase_ended_is_not_handed_out(
         self, billing: InMemoryBilling

@@ -1,5 +1,6 @@
 """A parked message can be given up, and who did it and why stays beside it."""
 
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -31,6 +32,16 @@ class TestDropParked:
         kept = billing.storage.tables.parked[parked_id]
         assert kept.dropped == Dropped(at=billing.clock.now(), by="operator:jo", reason="sent by a test system")
         assert (kept.waits, kept.body) == (False, body)
+
+    async def test_a_reason_may_be_left_out(self, billing: InMemoryBilling) -> None:
+        """Then none is kept."""
+        parked_id = await _parked(billing, "m-1")
+
+        await billing.drop_parked([parked_id], replace(BY, reason=None))
+
+        dropped = billing.storage.tables.parked[parked_id].dropped
+        assert dropped is not None
+        assert dropped.reason == ""
 
     async def test_a_dry_run_notes_nothing(self, billing: InMemoryBilling) -> None:
         """It tells the messages, and they wait as before."""

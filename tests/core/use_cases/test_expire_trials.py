@@ -71,7 +71,8 @@ class TestExpireTrials:
         before = await billing.expire_trials(trial.ends_at - TICK)
         at_the_end = await billing.expire_trials(trial.ends_at)
 
-        assert (before.done, at_the_end.done) == (0, 1)
+        assert (before.done, at_the_end.done, dict(at_the_end.figures)) == (0, 1, {})
+        assert [change.by.actor for change in billing.storage.tables.changes.values()] == ["job:expire-trials"]
         assert billing.storage.tables.trials[trial.trial_id].status is TrialStatus.EXPIRED
 
     async def test_follows_the_clock_where_no_time_is_told(self, billing: InMemoryBilling) -> None:
@@ -168,6 +169,7 @@ class TestRemindTrials:
         in_time = await job(MOMENT + timedelta(days=1))
 
         assert (too_early.done, in_time.done) == (0, 1)
+        assert [change.by.actor for change in billing.storage.tables.changes.values()] == ["job:remind-trials"]
 
     async def test_works_through_more_than_one_batch_though_the_first_ones_have_nothing_to_hear(
         self, billing: InMemoryBilling

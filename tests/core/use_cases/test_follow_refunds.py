@@ -1,38 +1,23 @@
 """Refunds the platform's look-up does not tell of are read where they are told, and followed like any other."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
+from tests.core.use_cases.refunds import a_paid_one, a_refund_of, dollars, following
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored, told
 
 from billing_core.domain.money import Money
-from billing_core.domain.payments import PaymentReport
+from billing_core.domain.payments import DisputeStatus, PaymentReport
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformAuthError, PlatformError, PlatformFault, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount, Refund
 from billing_core.testing import FixedClock, InMemoryBilling, ScriptedPlatform
-from billing_core.use_cases.follow_refunds import BATCH, FIRST_LOOK_BACK, OVERLAP, FollowRefunds
-from billing_core.views import PurchaseView
+from billing_core.use_cases.follow_refunds import BATCH, FIRST_LOOK_BACK, OVERLAP
 
 HOUR = timedelta(hours=1)
-
-
-class _Ledger:
-    """A source that tells the refunds it was given, in an order of its own."""
-
-    platform = "sandbox"
-
-    def __init__(self, *refunds: Refund) -> None:
-        self._refunds = refunds
-
-    async def refunds(self, since: datetime) -> Sequence[Refund]:
-        """All of them, whenever they were."""
-        assert since.tzinfo is not None
-        return self._refunds
 
 
 class _Nonsense(ScriptedPlatform):
@@ -62,45 +47,19 @@ def silent(clock: FixedClock) -> InMemoryBilling:
     return InMemoryBilling(clock=clock, platforms=[ScriptedPlatform(tells_refunds=False)])
 
 
-def _dollars(cents: int) -> Money:
-    return Money(amount_minor=cents, currency="USD")
-
-
-def _refund_of(billing: InMemoryBilling, purchase: PurchaseView, cents: int) -> Refund:
-    account = stored(billing, purchase).platform_account_id
-    return Refund(platform_reference=reference_of(purchase), platform_account_id=account, refunded=_dollars(cents))
-
-
 def _platform(billing: InMemoryBilling) -> _Nonsense:
     assert isinstance(billing.platform, _Nonsense)
     return billing.platform
-
-
-async def _a_paid_one(billing: InMemoryBilling) -> PurchaseView:
-    purchase = await a_bought_one(billing)
-    await billing.pay(purchase)
-    return purchase
 
 
 def _read_since(billing: InMemoryBilling) -> list[datetime]:
     return [datetime.fromisoformat(call.about) for call in billing.platform.calls_of("refunds")]
 
 
-def _following(billing: InMemoryBilling, *refunds: Refund) -> FollowRefunds:
-    return FollowRefunds(
-        sources=[_Ledger(*refunds)],
-        units=billing.storage.units,
-        ask=billing.ask,
-        settle=billing.settle,
-        runs=billing.storage.runs,
-        clock=billing.clock,
-    )
-
-
 class TestFollowRefunds:
     async def test_a_refund_the_look_up_does_not_tell_of_is_followed(self, silent: InMemoryBilling) -> None:
         """A notice after the refund changes nothing; the job takes the credits back."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         silent.platform.refund(reference_of(purchase), 6999)
         await silent.notify(reference_of(purchase))
         before = stored(silent, purchase).status
@@ -115,7 +74,7 @@ class TestFollowRefunds:
         self, silent: InMemoryBilling
     ) -> None:
         """Half, the same half read again, then the rest: exactly all credits, in two steps."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         reversed_after = []
 
         for more in (3500, 0, 3499, 0):
@@ -129,7 +88,7 @@ class TestFollowRefunds:
 
     async def test_a_look_up_later_does_not_undo_what_the_source_told(self, silent: InMemoryBilling) -> None:
         """The platform's silence about refunds is no refund taken back."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         silent.platform.refund(reference_of(purchase), 3500)
         await silent.follow_refunds()
         silent.clock.advance(HOUR)
@@ -153,11 +112,11 @@ class TestFollowRefunds:
 
     async def test_charges_that_are_not_ours_are_counted_and_nothing_else(self, silent: InMemoryBilling) -> None:
         """The account has other apps' charges too, and one of ours told for another account is not believed."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         account = stored(silent, purchase).platform_account_id
-        another_apps = Refund(platform_reference="another-app's", platform_account_id=account, refunded=_dollars(5))
-        another_shops = replace(_refund_of(silent, purchase, 6999), platform_account_id="another-shop")
-        job = _following(silent, another_apps, another_shops)
+        another_apps = Refund(platform_reference="another-app's", platform_account_id=account, refunded=dollars(5))
+        another_shops = replace(a_refund_of(silent, purchase, 6999), platform_account_id="another-shop")
+        job = following(silent, another_apps, another_shops)
         asked = len(silent.platform.calls_of("look_up"))
 
         report = await job()
@@ -170,11 +129,11 @@ class TestFollowRefunds:
         self, silent: InMemoryBilling
     ) -> None:
         """Cents of one currency are no cents of another: 6999 yen are not the whole price in dollars."""
-        purchase = await _a_paid_one(silent)
-        refund = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
+        purchase = await a_paid_one(silent)
+        refund = replace(a_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
 
-        await _following(silent, refund)()
-        await _following(silent, refund)()
+        await following(silent, refund)()
+        await following(silent, refund)()
 
         assert stored(silent, purchase).review.reason == ("JPY 6999 were given back, in another currency than was paid")
         assert (stored(silent, purchase).status, stored(silent, purchase).credits_reversed) == (
@@ -189,23 +148,48 @@ class TestFollowRefunds:
         """Completing answers questions about the payment, not the one that was raised in the same moment."""
         purchase = await a_bought_one(silent)
         silent.platform.pay(reference_of(purchase))
-        yen = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
+        yen = replace(a_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
 
-        await _following(silent, yen)()
+        await following(silent, yen)()
 
         assert (stored(silent, purchase).is_paid, stored(silent, purchase).needs_review) == (True, True)
         assert told(silent) == ["credits.purchased", "purchase.needs_review"]
 
     async def test_more_than_one_batch_is_followed_to_the_end(self, silent: InMemoryBilling) -> None:
-        """The last refund of a long list counts like the first."""
-        purchase = await _a_paid_one(silent)
-        ours = _refund_of(silent, purchase, 6999)
-        strangers = [replace(ours, platform_reference=f"charge-{number}") for number in range(BATCH)]
+        """The last refund of a long list counts like the first, and the report tells of both."""
+        purchases = [await a_paid_one(silent) for _ in range(2)]
+        first, last = [a_refund_of(silent, each, 6999) for each in purchases]
+        strangers = [replace(last, platform_reference=f"charge-{number}") for number in range(BATCH)]
+        fault = PlatformFault("sandbox", "KeyError")
+        silent.platform.fail("look_up", fault)
 
-        report = await _following(silent, *strangers, ours)()
+        report = await following(silent, first, *strangers, last)()
 
-        assert (report.done, report.figures["read"], report.figures["not_ours"]) == (1, BATCH + 1, BATCH)
-        assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
+        assert report.figures == {"changed": 2, "read": BATCH + 2, "not_ours": BATCH, "platform_errors": 1}
+        assert (report.done, report.faults) == (2, (fault,))
+        assert {stored(silent, each).status for each in purchases} == {PurchaseStatus.REFUNDED}
+
+    async def test_what_it_changes_is_told_as_its_own_at_the_time_it_was_told(self, silent: InMemoryBilling) -> None:
+        """History leads back to the run."""
+        purchase = await a_paid_one(silent)
+        now = silent.clock.now() + HOUR
+
+        await following(silent, a_refund_of(silent, purchase, 6999))(now)
+
+        change = list(silent.storage.tables.changes.values())[-1]
+        assert (change.what, change.by.actor, change.at) == ("refund", "job:follow-refunds", now)
+
+    async def test_where_the_platform_does_not_say_what_was_paid_a_person_must_look(
+        self, silent: InMemoryBilling
+    ) -> None:
+        """No currency is not the refund's currency."""
+        purchase = await a_paid_one(silent)
+        silent.platform.pay_without_details(reference_of(purchase))
+
+        report = await following(silent, a_refund_of(silent, purchase, 6999))()
+
+        assert (report.done, stored(silent, purchase).needs_review) == (1, True)
+        assert stored(silent, purchase).credits_reversed == 0
 
 
 class TestTrouble:
@@ -214,7 +198,7 @@ class TestTrouble:
         self, silent: InMemoryBilling, trouble: PlatformError
     ) -> None:
         """A shop that uninstalled the app answers never again: nobody gives back what was not paid."""
-        purchases = [await _a_paid_one(silent) for _ in range(2)]
+        purchases = [await a_paid_one(silent) for _ in range(2)]
         for purchase in purchases:
             silent.platform.refund(reference_of(purchase), 3500)
         silent.platform.fail("look_up", trouble)
@@ -227,15 +211,29 @@ class TestTrouble:
         assert (second.done, second.figures["platform_errors"]) == (0, 0)
         assert {stored(silent, purchase).credits_reversed for purchase in purchases} == {501}
 
+    async def test_a_dispute_stays_open_where_nobody_can_be_asked_about_it(self, billing: InMemoryBilling) -> None:
+        """The source tells refunds alone: the credits are not given back for what it does not know."""
+        purchase = await a_paid_one(billing)
+        billing.platform.dispute(reference_of(purchase), DisputeStatus.OPEN)
+        await billing.notify(reference_of(purchase))
+        billing.platform.fail("look_up", AWAY)
+
+        await following(billing, a_refund_of(billing, purchase, 3500))()
+
+        assert stored(billing, purchase).status is PurchaseStatus.DISPUTED
+        assert (stored(billing, purchase).refunded_minor, stored(billing, purchase).credits_reversed) == (3500, 1000)
+
     async def test_one_in_another_currency_takes_nothing_back_there_either(self, silent: InMemoryBilling) -> None:
-        """Nobody says what was paid, so the offer's currency counts: 6999 yen are for a person."""
-        purchase = await _a_paid_one(silent)
+        """Nobody says what was paid, so the offer's currency counts: 6999 yen are for a person, and what was given
+        back before stays taken."""
+        purchase = await a_paid_one(silent)
+        await following(silent, a_refund_of(silent, purchase, 3500))()
         silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
-        yen = replace(_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
+        yen = replace(a_refund_of(silent, purchase, 1), refunded=Money(amount_minor=6999, currency="JPY"))
 
-        await _following(silent, yen)()
+        await following(silent, yen)()
 
-        assert (stored(silent, purchase).credits_reversed, stored(silent, purchase).needs_review) == (0, True)
+        assert (stored(silent, purchase).credits_reversed, stored(silent, purchase).needs_review) == (501, True)
 
     async def test_that_passes_rings_nobody_for_a_purchase_not_known_to_be_paid(self, silent: InMemoryBilling) -> None:
         """Its platform tells the price as soon as it can be asked again, and the next run reads the refund again."""
@@ -255,36 +253,36 @@ class TestTrouble:
     ) -> None:
         """Whoever must mend it hears of it, once the refund of a paid purchase is followed."""
         tripping = InMemoryBilling(clock=clock, platforms=[_Tripping(tells_refunds=False)], storage=silent.storage)
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
 
-        report = await _following(tripping, _refund_of(silent, purchase, 6999))()
+        report = await following(tripping, a_refund_of(silent, purchase, 6999))()
 
         assert [(type(fault), type(fault.__cause__)) for fault in report.faults] == [(PlatformFault, KeyError)]
         assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
 
     async def test_a_purchase_that_vanished_from_storage_is_told_of(self, silent: InMemoryBilling) -> None:
         """Nothing removes one; storage that lost it is not papered over."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         silent.platform.fail("look_up", AWAY, after_effect=True)
         held = silent.platform.hold("look_up")
-        following = asyncio.create_task(_following(silent, _refund_of(silent, purchase, 1))())
+        run = asyncio.create_task(following(silent, a_refund_of(silent, purchase, 1))())
         await asyncio.wait_for(held.asked.wait(), 20)
         silent.storage.tables.purchases.clear()
 
         silent.platform.release(held)
 
         with pytest.raises(AssertionError, match="never removed"):
-            await following
+            await run
 
     async def test_one_refused_for_longer_than_the_overlap_is_not_lost(self, silent: InMemoryBilling) -> None:
         """The source tells it once; there is no later run that would read it again."""
-        purchase = await _a_paid_one(silent)
-        refund = _refund_of(silent, purchase, 6999)
+        purchase = await a_paid_one(silent)
+        refund = a_refund_of(silent, purchase, 6999)
         silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
 
-        await _following(silent, refund)()
+        await following(silent, refund)()
         silent.clock.advance(2 * OVERLAP)
-        await _following(silent)()
+        await following(silent)()
 
         assert stored(silent, purchase).status is PurchaseStatus.REFUNDED
 
@@ -295,18 +293,19 @@ class TestTrouble:
         purchase = await a_bought_one(silent)
         silent.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
 
-        await _following(silent, _refund_of(silent, purchase, 6999))()
+        await following(silent, a_refund_of(silent, purchase, 6999))()
 
         assert (stored(silent, purchase).status, stored(silent, purchase).review.about) == (
             PurchaseStatus.PENDING,
             reference_of(purchase),
         )
+        assert "no amount" in str(stored(silent, purchase).review.reason)
         assert told(silent) == ["purchase.needs_review"]
 
     async def test_one_that_cannot_be_settled_stands_in_nobodys_way_and_is_told(self, clock: FixedClock) -> None:
         """One bad answer among many: the other refunds are followed, and the fault reaches the report."""
         billing = InMemoryBilling(clock=clock, platforms=[_Nonsense(tells_refunds=False)])
-        bad, good = await _a_paid_one(billing), await _a_paid_one(billing)
+        bad, good = await a_paid_one(billing), await a_paid_one(billing)
         for purchase in (bad, good):
             billing.platform.refund(reference_of(purchase), 6999)
         _platform(billing).nonsense = reference_of(bad)
@@ -318,7 +317,7 @@ class TestTrouble:
 
     async def test_an_older_reading_of_the_source_never_undoes_a_newer_one(self, silent: InMemoryBilling) -> None:
         """One process reads slowly; before it settles, more is given back and another process follows that."""
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         silent.platform.refund(reference_of(purchase), 3500)
         held = silent.platform.hold("refunds")
         slow = asyncio.create_task(silent.follow_refunds())
@@ -336,11 +335,11 @@ class TestTrouble:
 
     async def test_a_payment_the_platform_denies_is_left_as_it_is(self, silent: InMemoryBilling) -> None:
         """The source alone proves nothing; the figure tells an operator."""
-        purchase = await _a_paid_one(silent)
-        refund = _refund_of(silent, purchase, 6999)
+        purchase = await a_paid_one(silent)
+        refund = a_refund_of(silent, purchase, 6999)
         silent.platform.forget(reference_of(purchase))
 
-        report = await _following(silent, refund)()
+        report = await following(silent, refund)()
 
         assert (report.done, report.figures["platform_errors"]) == (0, 1)
         assert stored(silent, purchase).status is PurchaseStatus.COMPLETED
@@ -350,7 +349,7 @@ class TestTrouble:
     ) -> None:
         """The run is not noted, so nothing in it is skipped."""
         await silent.jobs()
-        purchase = await _a_paid_one(silent)
+        purchase = await a_paid_one(silent)
         silent.platform.refund(reference_of(purchase), 6999)
         silent.clock.advance(HOUR)
         silent.platform.fail("refunds", AWAY)

@@ -1,15 +1,24 @@
 """A platform's notice proves nothing: the platform is asked, and what it says is settled, once."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from billing_core.domain.events import Origin
 from billing_core.domain.money import Money
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import PlatformAuthError, PlatformError, PlatformThrottled, PlatformUnavailable
-from billing_core.messages import PURCHASE_UPDATED, InboundMessage
+from billing_core.errors import (
+    MalformedMessage,
+    PlatformAuthError,
+    PlatformError,
+    PlatformFault,
+    PlatformThrottled,
+    PlatformUnavailable,
+)
+from billing_core.messages import PURCHASE_UPDATED, InboundMessage, open_envelope
 from billing_core.testing import InMemoryBilling, a_purchase_updated
 from billing_core.testing.builders import again
 from billing_core.use_cases.handle_webhooks import HOPELESS_ATTEMPTS
@@ -180,6 +189,22 @@ class TestUnknownReferences:
         assert [each.body for each in billing.storage.tables.parked.values()] == [notice.body]
 
 
+class TestOrigin:
+    async def test_what_a_notice_brings_about_is_traced_to_it(self, billing: InMemoryBilling) -> None:
+        """The history and the events lead back to the platform's delivery."""
+        purchase = await _bought(billing)
+        billing.platform.pay(_reference(purchase))
+        notice = a_purchase_updated(_reference(purchase), message_id="m-1")
+        traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+        await billing.handle_webhooks([replace(notice, headers={**notice.headers, "traceparent": traceparent})])
+
+        (completed,) = [each for each in billing.storage.tables.changes.values() if each.what == "completed"]
+        assert completed.by == Origin(
+            actor="billing-purchase-updated", correlation_id="m-1", traceparent=traceparent, reason="notice m-1"
+        )
+
+
 class TestPlatformTrouble:
     @pytest.mark.parametrize(
         ("trouble", "attempt", "delay_s"),
@@ -212,7 +237,29 @@ class TestPlatformTrouble:
         outcomes = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
 
         assert [type(each) for each in outcomes] == [outcome]
-        assert len(billing.storage.tables.parked) == (outcome is Parked)
+        kept = [each.reason for each in billing.storage.tables.parked.values()]
+        assert kept == (["sandbox: the token was revoked"] if outcome is Parked else [])
+
+    @pytest.mark.parametrize(
+        ("attempt", "outcome", "trouble", "is_told"),
+        [
+            (1, Retry, PlatformFault("sandbox", "KeyError"), True),
+            (HOPELESS_ATTEMPTS, Parked, PlatformFault("sandbox", "KeyError"), True),
+            (HOPELESS_ATTEMPTS, Parked, PlatformAuthError("sandbox", "the token was revoked"), False),
+        ],
+    )
+    async def test_a_fault_of_our_own_adapter_is_told_and_a_platforms_refusal_is_no_fault(
+        self, billing: InMemoryBilling, attempt: int, outcome: type, trouble: PlatformError, is_told: bool
+    ) -> None:
+        """The one is for whoever writes adapters, the other for the operator alone."""
+        purchase = await _bought(billing)
+        billing.platform.fail("look_up", trouble)
+
+        (told,) = await billing.handle_webhooks([a_purchase_updated(_reference(purchase), attempt=attempt)])
+
+        assert isinstance(told, outcome)
+        assert isinstance(told, Retry | Parked)
+        assert told.fault is (trouble if is_told else None)
 
     async def test_one_purchases_trouble_is_not_anothers(self, billing: InMemoryBilling) -> None:
         """In one batch the one is tried again and the other is settled; the retry then settles too."""
@@ -269,7 +316,19 @@ class TestBrokenNotices:
 
         assert isinstance(outcomes[0], Parked)
         assert outcomes[1] == Done()
-        assert [each.body for each in billing.storage.tables.parked.values()] == [broken.body]
+        (parked,) = billing.storage.tables.parked.values()
+        assert (parked.source, parked.message_id) == ("billing-purchase-updated", broken.headers["Nats-Msg-Id"])
+        assert (parked.body, parked.reason, parked.parked_at) == (
+            broken.body,
+            outcomes[0].reason,
+            billing.clock.now(),
+        )
+
+    async def test_a_platform_that_is_not_configured_is_named(self, billing: InMemoryBilling) -> None:
+        """The operator reads what is missing."""
+        outcomes = await billing.handle_webhooks([a_purchase_updated(platform="unheard-of")])
+
+        assert outcomes == [Parked(reason="platform: 'unheard-of' is not configured")]
 
     @pytest.mark.parametrize("body", [b"", b"\x00", b"[1]", b'{"a":' * 9999, b'{"platform": "\\udfff"}'])
     async def test_a_body_that_is_no_message_is_parked_whole(self, billing: InMemoryBilling, body: bytes) -> None:
@@ -282,6 +341,9 @@ class TestBrokenNotices:
         assert all(isinstance(outcome, Parked) for outcome in [*first, *second])
         (parked,) = billing.storage.tables.parked.values()
         assert (parked.body, parked.headers, parked.subject) == (body, {"X": "y"}, PURCHASE_UPDATED)
+        with pytest.raises(MalformedMessage) as wrong:
+            open_envelope(message)
+        assert parked.reason == str(wrong.value)
 
     async def test_a_notice_about_something_else_is_done(self, billing: InMemoryBilling) -> None:
         """Platforms tell more than we asked for."""

@@ -128,9 +128,9 @@ class TestAnothersPayment:
         """One payment is never two purchases': the second is flagged, once, and the batch goes on."""
         unanswered, other = await _taken_for_another(confused), await a_bought_one(confused)
         confused.platform.pay(reference_of(other))
-        confused.clock.advance(MINUTE)
 
-        first = await confused.reconcile_purchases()
+        first = await confused.reconcile_purchases(now := confused.clock.now() + MINUTE)
+        noted = {each.what: each for each in confused.storage.tables.changes.values()}
         confused.clock.advance(timedelta(hours=1))
         second = await confused.reconcile_purchases()
 
@@ -138,6 +138,7 @@ class TestAnothersPayment:
         assert stored(confused, other).is_paid
         assert (flagged.status, flagged.platform_reference) == (PurchaseStatus.CREATED, None)
         assert flagged.review.reason == "the platform reports a payment that is another purchase's"
+        assert (noted["needs_review"].at, noted["completed"].at) == (now, now)
         assert [type(fault) for fault in first.faults] == [ReferenceAlreadyClaimed]
         assert (first.figures["completed"], first.figures["needs_review"], first.figures["faults"]) == (1, 1, 1)
         assert (second.figures["asked"], second.figures["needs_review"]) == (1, 0)
@@ -164,8 +165,11 @@ class TestAnothersPayment:
         purchase = await _taken_for_another(confused)
         confused.clock.advance(MINUTE)
         await confused.reconcile_purchases()
+        key, before = (purchase.merchant_id, purchase.purchase_id), everything_kept(confused)
 
-        await confused.operate.resolve((purchase.merchant_id, purchase.purchase_id), "dismiss", an_origin())
+        await confused.operate.resolve(key, "dismiss", an_origin(), dry_run=True)
+        assert everything_kept(confused) == before
+        await confused.operate.resolve(key, "dismiss", an_origin())
         confused.clock.advance(timedelta(days=3))
         await confused.reconcile_purchases()
 
@@ -371,9 +375,10 @@ class TestRefusals:
         purchase = await a_bought_one(billing)
         billing.platform.fail("look_up", PlatformAuthError("sandbox", "uninstalled"))
 
-        await billing.reconcile_purchases(purchase.expires_at + REFUSED_TOO_LONG)
+        await billing.reconcile_purchases(now := purchase.expires_at + REFUSED_TOO_LONG)
 
         assert stored(billing, purchase).needs_review
+        assert stored(billing, purchase).check_at == now + AFTER_REFUSAL
 
     async def test_of_an_operators_question_about_a_paid_purchase_ring_nobody(self, billing: InMemoryBilling) -> None:
         """It has no deadline any more: a shop that left after paying is no case for a person."""

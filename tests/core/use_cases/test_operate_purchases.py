@@ -17,7 +17,7 @@ from tests.core.use_cases.stored_purchases import (
     told,
 )
 
-from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import PlatformError, PlatformUnavailable, PurchaseNotFound, ResolutionRefused
 from billing_core.testing import InMemoryBilling, ScriptedPlatform, an_origin
@@ -62,6 +62,18 @@ class TestReconcile:
 
         assert stored(billing, purchase).status is PurchaseStatus.REFUNDED
         assert told(billing) == ["credits.purchased", "credits.reversed"]
+
+    async def test_a_change_that_announces_nothing_is_found_like_any_other(self, billing: InMemoryBilling) -> None:
+        """A dispute of what was given back already takes no further credits."""
+        purchase = await a_bought_one(billing)
+        await billing.pay(purchase)
+        billing.platform.refund(reference_of(purchase), 6999)
+        await billing.notify(reference_of(purchase))
+        billing.platform.dispute(reference_of(purchase), DisputeStatus.OPEN)
+
+        (finding,) = await billing.operate.reconcile([key_of(purchase)], BY)
+
+        assert [(change.what, change.fact) for change in finding.changes] == [("dispute", None)]
 
     async def test_a_dry_run_tells_the_same_and_keeps_nothing(self, billing: InMemoryBilling) -> None:
         """Purchases, trials, history, events, claims: every table is as it was, and the real run then does it."""
@@ -143,6 +155,7 @@ class TestCancel:
         changes = await billing.operate.cancel(key_of(purchase), BY)
 
         assert [(change.what, change.by.actor) for change in changes] == [("cancelled", "ada")]
+        assert len({call.account for call in billing.platform.calls}) == 1
         assert billing.platform.payments[reference_of(purchase)].status is PaymentStatus.CANCELLED
         assert (stored(billing, purchase).status, told(billing)) == (PurchaseStatus.CANCELLED, ["purchase.cancelled"])
 
@@ -155,6 +168,7 @@ class TestCancel:
 
         assert [change.what for change in changes] == ["completed"]
         assert (stored(billing, purchase).late, told(billing)) == (False, ["credits.purchased"])
+        assert stored(billing, purchase).observed_at == billing.clock.now()
 
     async def test_one_that_expired_at_its_platform_is_expired(self, billing: InMemoryBilling) -> None:
         """What really happened is told, once."""
@@ -195,6 +209,7 @@ class TestCancel:
         await billing.operate.cancel((purchase.merchant_id, purchase.purchase_id), BY)
 
         payment = billing.platform.payments[billing.platform.reference_of(purchase)]
+        assert len({call.account for call in billing.platform.calls}) == 1
         assert payment.status is PaymentStatus.CANCELLED
         assert billing.storage.tables.purchases[purchase.purchase_id].status is PurchaseStatus.CANCELLED
 

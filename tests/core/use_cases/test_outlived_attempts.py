@@ -115,8 +115,9 @@ class TestOutlivedAttempt:
                 await billing.create_purchase(caller, "key-1", LARGE)
             async with _waiting(billing, caller) as (third, _):
                 billing.platform.release(held)
-                with pytest.raises(IdempotencyKeyInUse):
+                with pytest.raises(IdempotencyKeyInUse) as in_use:
                     await attempt
 
+        assert in_use.value.retry_after_s >= 1
         assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
         assert (await billing.create_purchase(caller, "key-1", LARGE)).answer == third.result().answer

@@ -1,6 +1,8 @@
 """The same request again: double clicks, lost answers and crashes make one purchase and one page."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -8,14 +10,24 @@ from tests.core.use_cases.purchase_requests import AWAY, LARGE, URL, WaitingPlat
 
 from billing_core.domain.idempotency import LOCKED_FOR, RequestKey
 from billing_core.domain.purchases import PurchaseStatus
+from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import (
     IdempotencyKeyInUse,
     IdempotencyKeyReused,
     PlatformUnavailable,
     PurchaseNotFound,
+    StorageUnavailable,
 )
+from billing_core.ports.storage import UnitOfWork
 from billing_core.testing import InMemoryBilling
-from billing_core.use_cases.create_purchase import ROUTE, PurchaseRequest
+from billing_core.use_cases.answers import Answered
+from billing_core.use_cases.create_purchase import ROUTE, CreatePurchase, PurchaseRequest
+
+
+@asynccontextmanager
+async def _away() -> AsyncIterator[UnitOfWork]:
+    raise StorageUnavailable
+    yield
 
 
 class TestIdempotency:
@@ -101,11 +113,30 @@ class TestIdempotency:
 
         with pytest.raises(PlatformUnavailable):
             await billing.create_purchase(caller, "key-1", LARGE)
-        purchase = await billing.buy(caller, key="key-1")
+        answered = await billing.create_purchase(caller, "key-1", LARGE)
 
+        (purchase,) = billing.storage.tables.purchases.values()
+        assert (answered.answer.outcome, answered.replayed) == ("created", False)
         assert list(billing.platform.payments) == [purchase.platform_reference]
+        assert purchase.return_url == LARGE.return_url
         assert statuses(billing) == [PurchaseStatus.PENDING]
         assert event_types(billing) == ["evt.billing.purchase.created"]
+
+    async def test_an_answer_that_is_remembered_needs_no_database(self, billing: InMemoryBilling) -> None:
+        """The fast path is asked first; a thousand double clicks lock no merchant."""
+        caller = await billing.register()
+        first = await billing.create_purchase(caller, "key-1", LARGE)
+        create = CreatePurchase(
+            units=_away,
+            replays=billing.replays,
+            platforms=billing.platforms,
+            price_book=billing.price_book,
+            return_urls=ReturnUrlPolicy(),
+            clock=billing.clock,
+            new_id=billing.new_id,
+        )
+
+        assert await create(caller, "key-1", LARGE) == Answered(answer=first.answer, replayed=True)
 
     async def test_a_purchase_that_ended_in_the_meantime_is_the_answer_to_its_retry(
         self, billing: InMemoryBilling

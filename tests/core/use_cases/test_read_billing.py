@@ -5,7 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from tests.core.use_cases.purchase_requests import CATALOG
 
+from billing_core.domain.packs import PriceBook
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import InvalidRequest, MerchantNotFound, PlatformMismatch, PurchaseNotFound
 from billing_core.testing import InMemoryBilling, a_caller, a_merchant, a_purchase
@@ -74,7 +76,38 @@ class TestOverview:
                 await question(wrong)
 
 
+class TestTrial:
+    async def test_of_a_shop_that_has_had_its_one_is_not_to_be_had_again(self, billing: InMemoryBilling) -> None:
+        """Reinstalled under a new merchant id it sees so before it asks; the same account name elsewhere does not."""
+        account = {"platform_account_id": "shop"}
+        await billing.activate_trial(await billing.register(a_merchant(**account)), "trial")
+
+        reinstalled = await billing.register(a_merchant(**account))
+        other = await billing.register(a_merchant(platform_account_id="another"))
+
+        assert (await billing.read.trial(reinstalled)).status == "refused"
+        assert (await billing.read.trial(other)).status == "available"
+
+
 class TestPacks:
+    async def test_are_shown_in_the_merchants_own_currency(self) -> None:
+        """Where the catalogue has it, in the overview and alone."""
+        billing = InMemoryBilling(catalog=PriceBook.from_document(CATALOG))
+        caller = await billing.register(a_merchant(currency="EUR"))
+
+        packs = await billing.read.packs(caller)
+
+        assert {pack.price.currency for pack in packs.data} == {"EUR"}
+        assert (await billing.read.overview(caller)).packs == packs.data
+
+    async def test_a_caller_of_another_platform_is_refused(self, billing: InMemoryBilling) -> None:
+        """Also before it asks for anything of its own."""
+        merchant = a_merchant()
+        await billing.register(merchant)
+
+        with pytest.raises(PlatformMismatch):
+            await billing.read.packs(a_caller(merchant, platform="stripe"))
+
     async def test_shows_prices_before_the_merchant_was_announced(self, billing: InMemoryBilling) -> None:
         """The shop window needs no record."""
         packs = await billing.read.packs(a_caller())
@@ -94,6 +127,23 @@ class TestPurchases:
         shown = [purchase_id for page in pages for purchase_id in page]
         assert shown == sorted(billing.storage.tables.purchases, reverse=True)
         assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+    async def test_a_page_is_as_long_as_was_asked_for(self, billing: InMemoryBilling) -> None:
+        """Up to a hundred, whatever a page has where nobody asks."""
+        caller = await _with_purchases(billing, 31)
+
+        assert [len(page) for page in await _pages(billing, caller, 30)] == [30, 1]
+
+    async def test_every_id_has_a_cursor_that_is_read_back(self, billing: InMemoryBilling) -> None:
+        """Also those whose spelling has the signs that are not letters or digits."""
+        merchant = a_merchant()
+        caller = await billing.register(merchant)
+        ids = [UUID(bytes=byte * 16) for byte in (b"\xff", b"\xfb", b"\x00")]
+        async with billing.storage.units() as uow:
+            await uow.purchases.add([a_purchase(merchant, purchase_id=each) for each in ids])
+            await uow.commit()
+
+        assert await _pages(billing, caller, 1) == [[each] for each in ids]
 
     async def test_a_purchase_made_between_two_pages_moves_nothing(self, billing: InMemoryBilling) -> None:
         """The next page starts after the last one shown, not at a number."""
@@ -155,6 +205,7 @@ class TestPurchases:
             await billing.read.purchases(caller, status=None, archived=False, cursor=cursor, limit=1)
 
         assert refused.value.errors[0].pointer == "/cursor"
+        assert "next_cursor" in refused.value.errors[0].detail
 
     async def test_a_cursor_of_another_merchant_shows_nothing_of_that_merchant(self, billing: InMemoryBilling) -> None:
         """A cursor is a place in one's own list."""
@@ -169,6 +220,17 @@ class TestPurchases:
 
 
 class TestOnePurchase:
+    async def test_has_its_page_until_its_deadline(self, billing: InMemoryBilling) -> None:
+        """Read again it is what its buyer was told; afterwards there is nothing left to pay at."""
+        caller = await billing.register()
+        bought = await billing.buy(caller)
+
+        read = await billing.read.purchase(caller, bought.id)
+        billing.clock.set(bought.expires_at)
+        too_late = await billing.read.purchase(caller, bought.id)
+
+        assert (read, too_late.checkout_url) == (bought, None)
+
     async def test_another_merchants_purchase_answers_exactly_like_an_unknown_one(
         self, billing: InMemoryBilling
     ) -> None:
@@ -201,3 +263,5 @@ class TestOnePurchase:
             (2, "pending", "created", "pending", "user-1"),
             (3, "completed", "pending", "completed", "billing-purchase-updated"),
         ]
+        assert [each.reason is None for each in history.data] == [True, True, False]
+        assert str(history.data[2].reason).startswith("notice ")

@@ -89,6 +89,8 @@ class TestRegisterMerchants:
         assert billing.storage.tables.merchants["m-1"].platform_account_id == "a"
         (parked,) = billing.storage.tables.parked.values()
         assert (parked.body, parked.headers, parked.reason) == (message.body, message.headers, outcome.reason)
+        assert parked.message_id == message.headers["Nats-Msg-Id"]
+        assert "already registered" in parked.reason
 
     async def test_a_contradiction_that_is_replayed_and_still_contradicts_is_parked_again(
         self, billing: InMemoryBilling
@@ -117,7 +119,7 @@ class TestRegisterMerchants:
             a_merchant_created(platform="Sandbox"),
             a_merchant_created(platform_account_id=["a"]),
         ],
-        ids=lambda message: repr(message.body[:40]),
+        ids=["no json", "nothing", "a surrogate", "a number", "a zero byte", "no platform", "capitals", "a list"],
     )
     async def test_a_broken_announcement_is_parked_whole_and_the_next_one_handled(
         self, billing: InMemoryBilling, wrong: InboundMessage
@@ -132,3 +134,22 @@ class TestRegisterMerchants:
         assert list(billing.storage.tables.merchants) == [good.merchant_id]
         (parked,) = billing.storage.tables.parked.values()
         assert (parked.body, parked.subject) == (wrong.body, MERCHANT_CREATED)
+        assert (parked.source, parked.reason, parked.parked_at) == (
+            "billing-merchant-created",
+            outcomes[0].reason,
+            billing.clock.now(),
+        )
+
+    async def test_an_announcement_for_a_platform_that_is_not_configured_names_it(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """The operator reads what is missing."""
+        outcomes = await billing.register_merchants([a_merchant_created(platform="unheard-of")])
+
+        assert outcomes == [Parked(reason="platform: 'unheard-of' is not configured")]
+
+    async def test_a_merchant_is_registered_from_now_on(self, billing: InMemoryBilling) -> None:
+        """When its service made it is not ours to say."""
+        await billing.register_merchants([a_merchant_created(a_merchant("m-1"))])
+
+        assert billing.storage.tables.merchants["m-1"].registered_at == billing.clock.now()

@@ -75,3 +75,18 @@ class TestReplayParked:
             await billing.replay_parked(parked_id)
 
         assert billing.storage.tables.parked[parked_id].replayed_at is None
+
+    async def test_one_that_could_not_be_sent_a_second_time_keeps_the_note_of_the_first(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """It was sent once, and does not wait."""
+        parked_id = await _parked(billing, bare=True)
+        first = billing.clock.now()
+        await billing.replay_parked(parked_id)
+        billing.clock.advance(timedelta(hours=1))
+        billing.sender.is_down = True
+
+        with pytest.raises(PublishingUnavailable):
+            await billing.replay_parked(parked_id)
+
+        assert billing.storage.tables.parked[parked_id].replayed_at == first

@@ -37,6 +37,8 @@ class TestAccept:
         dry = billing.platform.payments[reference_of(purchase)].status
         await billing.operate.resolve(key_of(purchase), "accept", BY)
 
+        (ended,) = billing.platform.calls_of("cancel_checkout")
+        assert ended.account == billing.platform.calls_of("create_checkout")[0].account
         assert (dry, billing.platform.payments[reference_of(purchase)].status) == (
             PaymentStatus.PENDING,
             PaymentStatus.CANCELLED,
@@ -91,6 +93,23 @@ class TestAccept:
             orphan,
             third,
         )
+
+    async def test_what_somebody_else_answered_meanwhile_is_refused(self, billing: InMemoryBilling) -> None:
+        """Credits are given for the payment the operator saw, not for the one that was asked about since."""
+        purchase = await a_wrongly_paid_one(billing)
+        held = billing.platform.hold("look_up")
+        answering = asyncio.create_task(billing.operate.resolve(key_of(purchase), "accept", BY))
+        await asyncio.wait_for(held.asked.wait(), SOON_S)
+        await billing.operate.resolve(key_of(purchase), "dismiss", BY)
+        orphan = an_orphan_of(billing, purchase)
+        billing.platform.pay(orphan, price=CENT)
+        await tell(billing, purchase, orphan)
+
+        billing.platform.release(held)
+        with pytest.raises(ResolutionRefused, match="has changed meanwhile"):
+            await answering
+
+        assert not stored(billing, purchase).is_paid
 
 
 class TestDismiss:

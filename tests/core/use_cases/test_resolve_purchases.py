@@ -58,6 +58,14 @@ class TestAccept:
 
         assert (stored(billing, purchase).status, stored(billing, purchase).late) == (PurchaseStatus.COMPLETED, True)
 
+    async def test_the_checkout_that_was_paid_is_not_ended(self, billing: InMemoryBilling) -> None:
+        """Only a page that another payment took the place of must not stay payable."""
+        purchase = await a_wrongly_paid_one(billing)
+
+        await billing.operate.resolve(key_of(purchase), "accept", BY)
+
+        assert billing.platform.calls_of("cancel_checkout") == []
+
     async def test_takes_the_payment_in_question_though_it_is_not_the_purchases_own(
         self, billing: InMemoryBilling
     ) -> None:
@@ -187,11 +195,23 @@ class TestDismiss:
         changes = await billing.operate.resolve(key_of(purchase), "dismiss", BY)
 
         assert {(change.by.actor, change.reason) for change in changes} == {("ada", "asked by phone")}
+        assert {change.at for change in changes} == {billing.clock.now()}
         assert (stored(billing, purchase).status, stored(billing, purchase).needs_review) == (
             PurchaseStatus.CANCELLED,
             False,
         )
         assert told(billing) == ["purchase.needs_review", "purchase.cancelled"]
+
+    async def test_one_that_asks_for_nobody_is_refused_and_its_page_left_as_it_is(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """A slip of the operator's costs the merchant nothing."""
+        purchase = await a_bought_one(billing)
+
+        with pytest.raises(ResolutionRefused):
+            await billing.operate.resolve(key_of(purchase), "dismiss", BY)
+
+        assert billing.platform.calls_of("cancel_checkout") == []
 
     async def test_the_same_finding_asks_nobody_again_and_another_one_does(self, billing: InMemoryBilling) -> None:
         """A redelivered notice of the dismissed cent rings nobody; two cents do."""

@@ -2,12 +2,15 @@
 
 from datetime import timedelta
 
-from billing_core.testing import InMemoryBilling
+from tests.core.use_cases.stored_purchases import a_bought_one, reference_of, stored
+
+from billing_core.domain.purchases import PurchaseStatus
+from billing_core.testing import FixedClock, InMemoryBilling, ScriptedPlatform
 from billing_core.use_cases.jobs import RunDueJobs, ScheduledJob
 from billing_core.use_cases.schedule import scheduled_jobs
 
 
-def _jobs(billing: InMemoryBilling) -> tuple[ScheduledJob, ...]:
+def _jobs(billing: InMemoryBilling, *refund_sources: ScriptedPlatform) -> tuple[ScheduledJob, ...]:
     return scheduled_jobs(
         units=billing.storage.units,
         outbox=billing.storage.outbox,
@@ -17,7 +20,7 @@ def _jobs(billing: InMemoryBilling) -> tuple[ScheduledJob, ...]:
         leadership=billing.storage.leadership,
         runs=billing.storage.runs,
         platforms=billing.platforms,
-        refund_sources=(),
+        refund_sources=refund_sources,
         price_book=billing.price_book,
         clock=billing.clock,
     )
@@ -56,3 +59,24 @@ class TestScheduledJobs:
 
         assert [outcome.error for outcome in outcomes] == [None] * 7
         assert kinds == ["trial.started", "purchase.created", "purchase.expired", "trial.expired"]
+
+    async def test_refunds_are_followed_every_hour_where_a_source_tells_them(self, clock: FixedClock) -> None:
+        """Found among the jobs by its name, it takes the credits back like any of them: wired, on time, and noted."""
+        source = ScriptedPlatform(tells_refunds=False)
+        billing = InMemoryBilling(clock=clock, platforms=[source])
+        purchase = await a_bought_one(billing)
+        await billing.pay(purchase)
+        source.refund(reference_of(purchase), 6999)
+
+        (follow,) = [job for job in _jobs(billing, source) if job.name == "follow-refunds"]
+        report = await follow.run()
+
+        assert (follow.every, report.done) == (timedelta(hours=1), 1)
+        assert stored(billing, purchase).status is PurchaseStatus.REFUNDED
+
+    async def test_every_job_says_what_it_does(self, billing: InMemoryBilling) -> None:
+        """Operators read it beside the name."""
+        told = [job.about for job in _jobs(billing, ScriptedPlatform(tells_refunds=False))]
+
+        assert len(told) == 8
+        assert all(told)
