@@ -21,8 +21,8 @@ from tests.faults.oracle import Told
 TRIALS, PURCHASES = "/api/billing/trials", "/api/billing/purchases"
 PACKS = ("small", "medium", "large")
 PATIENCE_S = 4.0
-# A client waits so long, then does something else beside; so many things at most.
-TURN_S, MOST_TURNS = 1.0, 1_000
+# A client waits so long, then does something else beside; so many things at once at most.
+TURN_S, TURNS_EACH = 1.0, 4
 INSISTS_FOR_S = 30.0
 BAD, REPEATED, REUSED = 0.02, 0.05, 0.02
 NOT_REGISTERED_YET_S = 0.05
@@ -47,14 +47,17 @@ class Clients:
 
     async def run(self) -> None:
         """This will be one client until `stop` is set; it turns to other things while one takes long."""
+        mine: set[asyncio.Task[None]] = set()
         while not self.stop.is_set():
             turn = asyncio.create_task(self._turn())
+            mine.add(turn)
             self._turns.add(turn)
-            await asyncio.wait({turn}, timeout=TURN_S if len(self._turns) < MOST_TURNS else None)
-            self._forget_what_ended()
-        if self._turns:
-            await asyncio.wait(self._turns)
-        self._forget_what_ended()
+            turn.add_done_callback(self._turns.discard)
+            await asyncio.wait({turn}, timeout=TURN_S)
+            if len(mine) >= TURNS_EACH:
+                await asyncio.wait(mine, return_when=asyncio.FIRST_COMPLETED)
+            mine = _still_going(mine)
+        await asyncio.gather(*mine)
 
     async def arrive(self, merchant_id: str) -> bool:
         """This will look whether the merchant is registered yet, and start the trial once it is."""
@@ -84,11 +87,6 @@ class Clients:
             await self._ask_badly(merchant_id)
         else:
             await self._buy(merchant_id)
-
-    def _forget_what_ended(self) -> None:
-        for turn in [each for each in self._turns if each.done()]:
-            self._turns.discard(turn)
-            turn.result()
 
     async def _buy(self, merchant_id: str) -> None:
         wanted = {"pack": self._random.choice(PACKS), "return_url": "https://shop.example/billing"}
@@ -136,7 +134,8 @@ class Clients:
                 return told
             if self.stop.is_set() or time.monotonic() > give_up_at_s:
                 break
-            await asyncio.sleep(1 if in_use else self._random.uniform(0, min(0.05 * 2**attempt, 1.0)))
+            again_s = 1.0 if answer is None else answer.retry_after_s
+            await asyncio.sleep(self._random.uniform(0.5, 1.5) * max(again_s, min(0.05 * 2**attempt, 1.0)))
         self._chronicle.count("load", "requests given up")
         return None
 
@@ -158,7 +157,12 @@ class Clients:
         except (aiohttp.ClientError, TimeoutError):
             self._chronicle.count("answers", "none")
             return None
-        answer = Answer(status=told.status, document=document, replayed="Idempotency-Replayed" in told.headers)
+        answer = Answer(
+            status=told.status,
+            document=document,
+            replayed="Idempotency-Replayed" in told.headers,
+            retry_after_s=float(told.headers.get("Retry-After", 0)),
+        )
         self._chronicle.count("answers", f"{answer.status}{_how(answer)}")
         if answer.status == 500:
             self._chronicle.accuse(f"{method} {path} was answered 500")
@@ -179,6 +183,15 @@ class Answer:
     status: int
     document: Mapping[str, Any]
     replayed: bool
+    retry_after_s: float
+
+
+def _still_going(turns: set[asyncio.Task[None]]) -> set[asyncio.Task[None]]:
+    """The turns that are not over. Raises what went wrong with one that is."""
+    for turn in turns:
+        if turn.done():
+            turn.result()
+    return {turn for turn in turns if not turn.done()}
 
 
 def _session() -> aiohttp.ClientSession:
