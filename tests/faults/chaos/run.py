@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from billing_adapters.nats.streams import BILLING
 from billing_core.domain.events import rfc3339
 from billing_core.errors import BillingError
 
-FIRST_MERCHANTS, MERCHANT_EVERY_S = 50, 0.2
+MERCHANT_EVERY_S = 0.2
 # Every so many merchants the shop installs the app again, as another merchant.
 SHOP_AGAIN = 6
 # One shop of so many is on Stripe, the others on the sandbox, which is asked without a network.
@@ -40,7 +41,8 @@ FOR_EVER = "9999"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to run: for how long, under which seed, on how many processes, with a fault how often, with which defect."""
+    """What to run: for how long, under which seed, on how many processes, with how many clients and merchants, with a
+    fault how often, with which defect."""
 
     seconds: float
     seed: int
@@ -48,6 +50,7 @@ class Plan:
     workers: int = 3
     clients: int = 16
     every_s: float = 0.3
+    merchants: int = 50
     defect: str | None = None
 
 
@@ -119,12 +122,11 @@ class Run:
 
     async def _open(self, announcements: Announcements, clients: Clients) -> None:
         """This will announce the first merchants and wait until each has had its trial: then there is load at once."""
-        first = [self._merchant(number) for number in range(FIRST_MERCHANTS)]
+        first = [self._merchant(number) for number in range(self._plan.merchants)]
         await asyncio.gather(*[announcements.merchant(*each) for each in first])
         async with asyncio.timeout(OPEN_WITHIN_S):
-            for merchant_id, _ in first:
-                while not await clients.arrive(merchant_id):
-                    pass
+            for some in _by_eight(first):
+                await asyncio.gather(*[_arrived(clients, merchant_id) for merchant_id, _ in some])
 
     async def _recover(self, system: System, announcements: Announcements, payers: Payers) -> float | None:
         """This will let everything come to rest and find what was lost on its way to us, as an operator does."""
@@ -141,7 +143,7 @@ class Run:
     # --- what goes on beside the clients -----------------------------------------------------------------------------
 
     async def _announce_merchants(self, announcements: Announcements, stop: asyncio.Event) -> None:
-        for number in itertools.count(FIRST_MERCHANTS):
+        for number in itertools.count(self._plan.merchants):
             await announcements.merchant(*self._merchant(number))
             if await _is_set(stop, within_s=MERCHANT_EVERY_S):
                 return
@@ -181,6 +183,15 @@ class Run:
     def _enter(self, phase: str) -> None:
         self.phase = phase
         self.chronicle.note(phase)
+
+
+async def _arrived(clients: Clients, merchant_id: str) -> None:
+    while not await clients.arrive(merchant_id):
+        pass
+
+
+def _by_eight(merchants: Sequence[tuple[str, Shop]]) -> Iterator[Sequence[tuple[str, Shop]]]:
+    return (merchants[first : first + 8] for first in range(0, len(merchants), 8))
 
 
 async def _is_set(stop: asyncio.Event, *, within_s: float) -> bool:
