@@ -121,3 +121,20 @@ class TestOutlivedAttempt:
         assert in_use.value.retry_after_s >= 1
         assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]
         assert (await billing.create_purchase(caller, "key-1", LARGE)).answer == third.result().answer
+
+    async def test_that_is_refused_does_not_leave_its_failed_purchase_to_a_successor(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """The key was its successor's by then, which died: whoever comes next under it begins anew."""
+        caller = await billing.register()
+        billing.platform.fail("create_checkout", REFUSED, after_effect=True)
+        async with _waiting(billing, caller) as (attempt, held), _waiting(billing, caller) as (successor, _):
+            billing.platform.release(held)
+            with pytest.raises(PlatformRejected):
+                await attempt
+            successor.cancel()
+
+        anew = await billing.create_purchase(caller, "key-1", LARGE)
+
+        assert anew.answer.outcome == "created"
+        assert statuses(billing) == [PurchaseStatus.FAILED, PurchaseStatus.PENDING]

@@ -12,7 +12,7 @@ from datetime import datetime
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Offer, PriceBook
-from billing_core.domain.purchases import Purchase, create_purchase
+from billing_core.domain.purchases import Purchase, PurchaseStatus, create_purchase
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import (
     IdempotencyKeyInUse,
@@ -129,7 +129,9 @@ class CreatePurchase:
             resumed = await uow.purchases.get(caller.merchant_id, record.purchase_id)
             if resumed is None:
                 raise PurchaseNotFound
-            return resumed, "created"
+            if not _was_refused(resumed):
+                return resumed, "created"
+            # An attempt that outlived its lock was refused meanwhile, and could not free a key that was ours by then.
         catalog = self._price_book.at(now)
         offer = catalog.offer(request.pack, wanted_currency=request.currency, home_currency=merchant.currency)
         usable = [each for each in await uow.purchases.open_of(caller.merchant_id) if each.is_usable(now)]
@@ -215,6 +217,11 @@ async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcom
     answer = Answer(outcome=outcome, document=document)
     await uow.keys.save(record.answered(answer))
     return Answered(answer=answer, replayed=False)
+
+
+def _was_refused(purchase: Purchase) -> bool:
+    """Whether the platform refused it for good, so that nobody was ever sent to a checkout."""
+    return purchase.status is PurchaseStatus.FAILED and purchase.checkout_url is None
 
 
 def _same_offer(one: Offer, other: Offer) -> bool:
