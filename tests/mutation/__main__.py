@@ -49,7 +49,8 @@ def _judge(patterns: Sequence[str], run: Sequence[str]) -> dict[str, str]:
     _STATS.write_text(json.dumps(with_few_tests(json.loads(noted))))
     _mutmut(*run, *patterns)
     _STATS.write_text(noted)
-    if left := [name for name, verdict in _verdicts().items() if verdict not in _NOTICED]:
+    # One that timed out is judged again too: a busy machine is slow, and few tests give little time.
+    if left := [name for name, verdict in _verdicts().items() if verdict != "killed"]:
         _mutmut(*run, *left)
     asked = patterns or ["*"]
     return {name: each for name, each in _verdicts().items() if any(fnmatch.fnmatch(name, one) for one in asked)}
