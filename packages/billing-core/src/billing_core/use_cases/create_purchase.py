@@ -129,7 +129,7 @@ class CreatePurchase:
             resumed = await uow.purchases.get(caller.merchant_id, record.purchase_id)
             if resumed is None:
                 raise PurchaseNotFound
-            if not _was_refused(resumed):
+            if not _was_refused(resumed, now):
                 return resumed, "created"
             # An attempt that outlived its lock was refused meanwhile, and could not free a key that was ours by then.
         catalog = self._price_book.at(now)
@@ -219,9 +219,10 @@ async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcom
     return Answered(answer=answer, replayed=False)
 
 
-def _was_refused(purchase: Purchase) -> bool:
-    """Whether the platform refused it for good, so that nobody was ever sent to a checkout."""
-    return purchase.status is PurchaseStatus.FAILED and purchase.checkout_url is None
+def _was_refused(purchase: Purchase, now: datetime) -> bool:
+    """Whether the platform refused it for good, so that nobody was ever sent to a checkout. After its deadline it may
+    have failed because no checkout was made in time, and that is the answer."""
+    return purchase.status is PurchaseStatus.FAILED and purchase.checkout_url is None and now < purchase.expires_at
 
 
 def _same_offer(one: Offer, other: Offer) -> bool:
