@@ -21,8 +21,11 @@ def _delete(table: Table, moment: Column[object]) -> Delete:
         .order_by(moment)
         .limit(bindparam("limit", type_=BigInteger()))
         .with_for_update(skip_locked=True)
+        .cte("old")
+        # Looked for once: as a subquery a plan may look for it again for each row of the table, and find others.
+        .prefix_with("MATERIALIZED")
     )
-    return delete(table).where(tuple_(*key).in_(old))
+    return delete(table).where(tuple_(*key).in_(select(*old.c)))
 
 
 _PURGE_KEYS: Final = Statement(

@@ -41,10 +41,12 @@ class Pool:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether somebody waits for a connection so long that more would wait in vain, and take the processor from
-        those who have one."""
+        """Whether all connections are made, and yet somebody waits for one so long that more would wait in vain and
+        take the processor from those who have one."""
         longest_since_s = next(iter(self._waiting.values()), None)
-        return longest_since_s is not None and time.monotonic() - longest_since_s > CROWDED * self._patience.acquire_s
+        if longest_since_s is None or self._pool.get_size() < self._size:
+            return False
+        return time.monotonic() - longest_since_s > CROWDED * self._patience.acquire_s
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[Any]:
