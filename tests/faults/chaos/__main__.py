@@ -1,7 +1,6 @@
 """`python -m tests.faults.chaos`: break the whole service on purpose, heal it, and judge what is left."""
 
 import argparse
-import asyncio
 import logging
 import random
 import shutil
@@ -9,15 +8,16 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import structlog
 import uvloop
 from tests.faults.chaos.chronicle import Chronicle
-from tests.faults.chaos.report import end_progress, figures, report, tell_progress
-from tests.faults.chaos.run import Plan, Run, Verdict
+from tests.faults.chaos.progress import with_progress
+from tests.faults.chaos.report import figures, progress, report
+from tests.faults.chaos.run import Plan, Run
 from tests.faults.defects.catalogue import REAL
 
 INTERRUPTED = 130
@@ -46,7 +46,8 @@ def main() -> int:
 def _run_once(plan: Plan, history: Path) -> Counter[str]:
     with Chronicle(history) as chronicle, tempfile.TemporaryDirectory(prefix="billing-chaos-") as folder:
         chronicle.note("begin", seed=plan.seed, seconds=plan.seconds, defect=plan.defect)
-        verdict = uvloop.run(_run(Run(plan, Path(folder), chronicle)))
+        run = Run(plan, Path(folder), chronicle)
+        verdict = uvloop.run(with_progress(run, partial(progress, run)))
         sys.stdout.write(report(plan, chronicle, verdict) + "\n")
         sys.stdout.flush()
         told = figures(chronicle, verdict)
@@ -54,17 +55,6 @@ def _run_once(plan: Plan, history: Path) -> Counter[str]:
         if verdict.violations:
             _keep_logs(Path(folder), history)
     return Counter({each: told[each] for each in SUMMED})
-
-
-async def _run(run: Run) -> Verdict:
-    telling = asyncio.create_task(tell_progress(run))
-    try:
-        return await run()
-    finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):  # we did that
-            await telling
-        end_progress()
 
 
 def _read_arguments() -> tuple[Sequence[Plan], Callable[[int], Path]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.errands import Errands
 from tests.faults.chaos.system import System
 
 from billing_adapters.nats.publisher import NatsMessageSender
@@ -37,7 +38,7 @@ class Announcements:
     def __init__(self, system: System, chronicle: Chronicle, *, seed: int) -> None:
         self._sender, self._chronicle = NatsMessageSender(system.nats), chronicle
         self._random = random.Random(f"announcements {seed}")
-        self._on_their_way: set[asyncio.Task[None]] = set()
+        self._on_their_way = Errands()
         self._over = False
         self.shops: dict[str, Shop] = {}  # of the announced merchants that the broker has
         self.poison: list[frozenset[str]] = []  # the ids each poisoned message may be parked under
@@ -63,9 +64,7 @@ class Announcements:
         body, message_id = json.dumps(data).encode(), _message_id()
         for _ in range(self._times()):
             # The second delivery has an id of its own every other time: a service that restarted, say.
-            task = asyncio.create_task(self._tell_late(body, message_id))
-            self._on_their_way.add(task)
-            task.add_done_callback(self._on_their_way.discard)
+            self._on_their_way.begin(self._tell_late(body, message_id))
             message_id = self._random.choice((message_id, _message_id()))
 
     async def poisoned(self) -> None:
@@ -91,13 +90,12 @@ class Announcements:
 
     async def all_told(self) -> None:
         """This will return once everything that was late has arrived."""
-        while self._on_their_way:
-            await asyncio.gather(*self._on_their_way)
+        await self._on_their_way.all_done()
 
     async def close(self) -> None:
         """This will tell nothing any more."""
         self._over = True  # and no cancellation: nats-py may swallow it
-        await asyncio.gather(*self._on_their_way, return_exceptions=True)
+        await self._on_their_way.wait()
 
     async def _tell_late(self, body: bytes, message_id: str) -> None:
         await asyncio.sleep(self._random.uniform(0, LATE_S))

@@ -28,8 +28,8 @@ class Payers:
 
     async def all_done(self) -> None:
         """This will return once everybody has paid and had what comes after. Raises what went wrong with one."""
-        await self._stripe.all_done()
-        await self._sandbox.all_done()
+        await self._stripe.errands.all_done()
+        await self._sandbox.errands.all_done()
 
     async def close(self) -> None:
         """This will send everybody away."""

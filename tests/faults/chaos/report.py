@@ -1,7 +1,5 @@
 """What a person reads of a run: one line while it goes on, and the figures and broken rules at the end."""
 
-import asyncio
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,25 +8,18 @@ from tests.faults.chaos.run import Plan, Run, Verdict
 
 from billing_core.domain.events import CreditsPurchased
 
-LIVE_EVERY_S, PLAIN_EVERY_S = 0.25, 5.0
 SHOWN_VIOLATIONS = 20
 
 
-async def tell_progress(run: Run) -> None:
-    """This will tell how far the run is until it is cancelled: one line that changes on a terminal, a line every five
-    seconds elsewhere."""
-    live = sys.stderr.isatty()
-    while True:
-        line = _progress(run)
-        sys.stderr.write(f"\r\033[2K{line}" if live else f"{line}\n")
-        sys.stderr.flush()
-        await asyncio.sleep(LIVE_EVERY_S if live else PLAIN_EVERY_S)
-
-
-def end_progress() -> None:
-    """This will leave the line that changes."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[2K")
+def progress(run: Run) -> str:
+    """How far the run is, in a line."""
+    chronicle = run.chronicle
+    faults, answers = chronicle.counted("faults").total(), chronicle.counted("answers")
+    bought = sum(many for what, many in answers.items() if what.startswith("201"))
+    return (
+        f"{chronicle.at_s:6.1f} s  {run.phase:<11} {faults:>4} faults  {answers.total():>6} requests "
+        f"{bought:>6} made  {run.events:>6} events"
+    )
 
 
 def report(plan: Plan, chronicle: Chronicle, verdict: Verdict) -> str:
@@ -56,16 +47,6 @@ def figures(chronicle: Chronicle, verdict: Verdict) -> dict[str, Any]:
 def kills_and_pauses(chronicle: Chronicle) -> int:
     """How many processes were killed or stopped."""
     return sum(many for what, many in chronicle.counted("faults").items() if what.startswith(("kill", "pause")))
-
-
-def _progress(run: Run) -> str:
-    chronicle = run.chronicle
-    faults, answers = chronicle.counted("faults").total(), chronicle.counted("answers")
-    bought = sum(many for what, many in answers.items() if what.startswith("201"))
-    return (
-        f"{chronicle.at_s:6.1f} s  {run.phase:<11} {faults:>4} faults  {answers.total():>6} requests "
-        f"{bought:>6} made  {run.events:>6} events"
-    )
 
 
 def _lines(plan: Plan, chronicle: Chronicle, verdict: Verdict) -> Iterator[str]:

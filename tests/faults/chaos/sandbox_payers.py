@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.faults.chaos.announcements import Announcements
 from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.errands import Errands
 from tests.faults.chaos.system import System
 
 from billing_adapters.platforms.sandbox import NAME, sandbox_notice
@@ -32,7 +33,7 @@ class SandboxPayers:
     def __init__(self, system: System, announcements: Announcements, chronicle: Chronicle, *, seed: int) -> None:
         self._url, self._announcements, self._chronicle = str(system.urls.postgres), announcements, chronicle
         self._random = random.Random(f"sandbox payers {seed}")
-        self._busy: set[asyncio.Task[None]] = set()
+        self.errands = Errands()
         self._taken: set[str] = set()
         self._closing = AsyncExitStack()
         self._books: PostgresSandboxBooks | None = None
@@ -42,20 +43,11 @@ class SandboxPayers:
         if purchase["platform_reference"] in self._taken:
             return
         self._taken.add(purchase["platform_reference"])
-        task = asyncio.create_task(self._act(purchase, account))
-        self._busy.add(task)
-        task.add_done_callback(self._busy.discard)
-
-    async def all_done(self) -> None:
-        """This will return once everybody has decided. Raises what went wrong with one."""
-        while self._busy:
-            await asyncio.gather(*self._busy)
+        self.errands.begin(self._act(purchase, account))
 
     async def close(self) -> None:
         """This will send everybody away."""
-        for task in self._busy:
-            task.cancel()
-        await asyncio.gather(*self._busy, return_exceptions=True)
+        await self.errands.give_up()
         await self._closing.aclose()
 
     async def _act(self, purchase: Mapping[str, Any], account: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 from tests.faults.chaos.announcements import Announcements
 from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.errands import Errands
 from tests.faults.chaos.system import System
 
 THINKS_FOR_S = 0.5
@@ -25,7 +26,7 @@ class StripePayers:
         self._url, self._announcements, self._chronicle = system.platform_url, announcements, chronicle
         self._random = random.Random(f"payers {seed}")
         self._client = httpx2.AsyncClient(timeout=PATIENCE_S)
-        self._busy: set[asyncio.Task[None]] = set()
+        self.errands = Errands()
         self._made_at: dict[str, str] = {}  # by the reference of the checkout
 
     def take(self, purchase: Mapping[str, Any]) -> None:
@@ -34,20 +35,11 @@ class StripePayers:
         if reference in self._made_at:
             return
         self._made_at[reference] = purchase["created_at"]
-        task = asyncio.create_task(self._act(reference, int(purchase["price"]["amount_minor"])))
-        self._busy.add(task)
-        task.add_done_callback(self._busy.discard)
-
-    async def all_done(self) -> None:
-        """This will return once everybody has paid and had what comes after. Raises what went wrong with one."""
-        while self._busy:
-            await asyncio.gather(*self._busy)
+        self.errands.begin(self._act(reference, int(purchase["price"]["amount_minor"])))
 
     async def close(self) -> None:
         """This will send everybody away."""
-        for task in self._busy:
-            task.cancel()
-        await asyncio.gather(*self._busy, return_exceptions=True)
+        await self.errands.give_up()
         await self._client.aclose()
 
     async def _act(self, reference: str, amount_minor: int) -> None:

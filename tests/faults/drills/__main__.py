@@ -1,21 +1,21 @@
 """`python -m tests.faults.drills`: take a server away for a while under load, bring it back, and judge what is left."""
 
 import argparse
-import asyncio
 import logging
 import random
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import structlog
 import uvloop
 from tests.faults.chaos.chronicle import Chronicle
+from tests.faults.chaos.progress import with_progress
 from tests.faults.drills.outages import DRILLS, Drill
-from tests.faults.drills.report import end_progress, figures, report, tell_progress
-from tests.faults.drills.run import Plan, Run, Verdict
+from tests.faults.drills.report import figures, progress, report
+from tests.faults.drills.run import Plan, Run
 from tests.faults.drills.small_disks import CannotMount, enter_own_mounts, unmount_all
 
 VIOLATED, CANNOT, INTERRUPTED = 1, 3, 130
@@ -44,7 +44,8 @@ def main() -> int:
     with Chronicle(history) as chronicle, tempfile.TemporaryDirectory(prefix="billing-drills-") as folder:
         chronicle.note("begin", seed=seed, seconds=plan.seconds, drills=[each.name for each in drills])
         try:
-            verdict = uvloop.run(_run(Run(plan, Path(folder), chronicle)))
+            run = Run(plan, Path(folder), chronicle)
+            verdict = uvloop.run(with_progress(run, partial(progress, run)))
         except KeyboardInterrupt:
             return INTERRUPTED
         finally:
@@ -54,17 +55,6 @@ def main() -> int:
     if verdict.violations:
         return VIOLATED
     return CANNOT if cannot else 0
-
-
-async def _run(run: Run) -> Verdict:
-    telling = asyncio.create_task(tell_progress(run))
-    try:
-        return await run()
-    finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):  # we did that
-            await telling
-        end_progress()
 
 
 def _possible(wanted: list[Drill]) -> tuple[list[Drill], Mapping[str, str]]:

@@ -1,34 +1,19 @@
 """What a person reads of the drills: lines while they go on, and a table at the end."""
 
-import asyncio
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.faults.drills.run import Outcome, Plan, Run, Verdict
 
-LIVE_EVERY_S, PLAIN_EVERY_S = 0.25, 5.0
 SHOWN_VIOLATIONS = 20
 HEAD = ("drill", "asked", "health", "slowest", "ready", "drained", "bought", "violations")
 
 
-async def tell_progress(run: Run) -> None:
-    """This will tell how far the run is until it is cancelled: one line that changes on a terminal, a line every five
-    seconds elsewhere."""
-    live = sys.stderr.isatty()
-    while True:
-        answers = run.chronicle.counted("answers").total()
-        line = f"{run.chronicle.at_s:6.1f} s  {run.phase:<22} {answers:>6} answers"
-        sys.stderr.write(f"\r\033[2K{line}" if live else f"{line}\n")
-        sys.stderr.flush()
-        await asyncio.sleep(LIVE_EVERY_S if live else PLAIN_EVERY_S)
-
-
-def end_progress() -> None:
-    """This will leave the line that changes."""
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[2K")
+def progress(run: Run) -> str:
+    """How far the drills are, in a line."""
+    answers = run.chronicle.counted("answers").total()
+    return f"{run.chronicle.at_s:6.1f} s  {run.phase:<22} {answers:>6} answers"
 
 
 def report(plan: Plan, verdict: Verdict, cannot: Mapping[str, str]) -> str:
