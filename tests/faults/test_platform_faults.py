@@ -42,7 +42,7 @@ class Cell:
 
     async def ask(self) -> httpx2.Response:
         """This will ask for the purchase, always under the same key."""
-        claims = some_claims(self.play.billing, self.caller.merchant_id, platform=self.play.platform)
+        claims = some_claims(self.play.billing.clock, self.caller.merchant_id, platform=self.play.platform)
         headers = {
             "Authorization": f"Bearer {signed(claims)}",
             "X-Platform": self.play.platform,

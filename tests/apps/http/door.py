@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.settings import Settings
+from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PaymentPlatform
 from billing_core.ports.publishing import MessageSender
 from billing_core.testing import InMemoryBilling
@@ -47,9 +48,9 @@ def some_settings(**values: Any) -> Settings:
     return Settings(**defaults | values)
 
 
-def some_claims(billing: InMemoryBilling, merchant_id: str | None, **changes: Any) -> dict[str, Any]:
+def some_claims(clock: Clock, merchant_id: str | None, **changes: Any) -> dict[str, Any]:
     """The claims of a good token; a change to None leaves the claim out."""
-    now = int(billing.clock.now().timestamp())
+    now = int(clock.now().timestamp())
     claims = {
         "iss": "issuer",
         "aud": "billing",
@@ -80,7 +81,7 @@ class Door:
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.token = signed(some_claims(self.billing, self.caller.merchant_id))
+        self.token = signed(some_claims(self.billing.clock, self.caller.merchant_id))
 
     def headers(self, *, without: Sequence[str] = (), more: Headers = ()) -> Headers:
         """The headers of a good request, less those named and with more at the end."""

@@ -9,7 +9,7 @@ import asyncpg
 import httpx2
 import pytest
 from starlette.types import Receive, Scope, Send
-from tests.apps.http.door import assert_problem, open_door, signed, some_settings
+from tests.apps.http.door import assert_problem, open_door, signed, some_claims, some_settings
 
 from billing_adapters.clock import SystemClock
 from billing_adapters.postgres.database import Database
@@ -48,19 +48,8 @@ async def client(database: Database, database_url: str, redis_url: str) -> Async
 
 def headers(number: int = 0) -> dict[str, str]:
     """The headers of a good request."""
-    now = int(SystemClock().now().timestamp())
-    claims = {
-        "iss": "issuer",
-        "aud": "billing",
-        "iat": now,
-        "exp": now + 600,
-        "sub": "user-1",
-        "merchant_id": "merchant-1",
-        "platform": "sandbox",
-        "scope": "billing:read billing:write",
-    }
     return {
-        "Authorization": f"Bearer {signed(claims)}",
+        "Authorization": f"Bearer {signed(some_claims(SystemClock(), 'merchant-1'))}",
         "X-Platform": "sandbox",
         "Idempotency-Key": f"key-{number}",
     }

@@ -241,7 +241,7 @@ async def test_a_body_of_64_kib_is_read(door: Door) -> None:
 async def test_the_first_thing_wrong_is_told(door: Door) -> None:
     """A request that is wrong in every way is refused in the order: path, token, scope, platform, key, body."""
     nothing: Headers = []
-    read_only = signed(some_claims(door.billing, door.caller.merchant_id, scope="billing:read"))
+    read_only = signed(some_claims(door.billing.clock, door.caller.merchant_id, scope="billing:read"))
     reader = [("Authorization", f"Bearer {read_only}")]
     writer = [("Authorization", f"Bearer {door.token}")]
     shopify, sandbox, key = ("X-Platform", "shopify"), ("X-Platform", "sandbox"), ("Idempotency-Key", "k")

@@ -39,7 +39,7 @@ class TestTrials:
 
     async def test_an_unknown_merchant_has_none(self, door: Door) -> None:
         """A token for a merchant Billing has not heard of finds nothing."""
-        door.token = signed(some_claims(door.billing, "stranger"))
+        door.token = signed(some_claims(door.billing.clock, "stranger"))
 
         answers = [await door.get(TRIALS), await door.post(TRIALS, {}), await door.get("/api/billing")]
 
@@ -195,7 +195,7 @@ class TestReading:
 
     async def test_a_merchant_of_another_platform_is_refused(self, door: Door) -> None:
         """Token and header may agree and still differ from the merchant's record."""
-        door.token = signed(some_claims(door.billing, door.caller.merchant_id, platform="shopify"))
+        door.token = signed(some_claims(door.billing.clock, door.caller.merchant_id, platform="shopify"))
         headers = door.headers(without=["X-Platform"], more=[("X-Platform", "shopify")])
 
         answers = [await door.get(path, headers=headers) for path in ("/api/billing", TRIALS, "/api/billing/packs")]

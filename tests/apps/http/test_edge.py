@@ -164,7 +164,7 @@ async def _broken(*_: object) -> Any:
 class TestMetrics:
     async def test_labels_are_from_closed_sets(self, door: Door) -> None:
         """Templates, known methods and status classes: nothing a caller chooses becomes a series."""
-        door.token = signed(some_claims(door.billing, door.caller.merchant_id, scope="billing:read metrics:read"))
+        door.token = signed(some_claims(door.billing.clock, door.caller.merchant_id, scope="billing:read metrics:read"))
         await door.get("/api/billing/purchases/0199aaaa-0000-7000-8000-000000000000")
         await door.client.request("BREW", "/made/up")
 

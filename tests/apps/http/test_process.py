@@ -9,15 +9,15 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx2
 import pytest
-from tests.apps.http.door import RETURN_URL, SECRET, signed
+from tests.apps.http.door import RETURN_URL, SECRET, signed, some_claims
 
+from billing_adapters.clock import SystemClock
 from billing_adapters.embedded import EmbeddedServers
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.unit_of_work import PostgresUnits
@@ -89,18 +89,8 @@ def running(folder: Path, **environment: str) -> Iterator[Process]:
 
 def token(**claims: Any) -> str:
     """A token for `merchant-1`, good now."""
-    now = int(datetime.now(UTC).timestamp())
-    good = {
-        "iss": "billing-development",
-        "aud": "billing",
-        "iat": now,
-        "exp": now + 600,
-        "sub": "user-1",
-        "merchant_id": "merchant-1",
-        "platform": "sandbox",
-        "scope": "billing:read billing:write metrics:read",
-    }
-    return signed(good | claims)
+    good = {"iss": "billing-development", "scope": "billing:read billing:write metrics:read"}
+    return signed(some_claims(SystemClock(), "merchant-1", **(good | claims)))
 
 
 def headers(key: str) -> dict[str, str]:

@@ -62,7 +62,7 @@ def resigned(header: object, payload: object, secret: str = SECRET) -> str:
 
 def good(**changes: Any) -> dict[str, Any]:
     """Good claims, and changes."""
-    return some_claims(InMemoryBilling(), **{"merchant_id": "merchant-1", **changes})
+    return some_claims(InMemoryBilling().clock, **{"merchant_id": "merchant-1", **changes})
 
 
 def with_exp(number: str) -> bytes:
@@ -240,7 +240,7 @@ async def test_a_key_on_one_line_is_read() -> None:
 class TestAnswers:
     async def test_a_bad_token_is_told_with_a_challenge(self, door: Door) -> None:
         """401 says why in words and in WWW-Authenticate, and shows nothing of the token."""
-        door.token = signed(some_claims(door.billing, door.caller.merchant_id, exp=1))
+        door.token = signed(some_claims(door.billing.clock, door.caller.merchant_id, exp=1))
 
         answer = await door.get("/api/billing")
 
@@ -262,7 +262,7 @@ class TestAnswers:
     )
     async def test_a_token_without_the_scope_is_forbidden(self, door: Door, scope: str, method: str, path: str) -> None:
         """403 names the scope that is missing."""
-        door.token = signed(some_claims(door.billing, door.caller.merchant_id, scope=scope))
+        door.token = signed(some_claims(door.billing.clock, door.caller.merchant_id, scope=scope))
 
         answer = await door.client.request(method, path, headers=door.headers())
 
@@ -279,6 +279,6 @@ class TestAnswers:
         """A whole request works with a public key alone."""
         settings = some_settings(jwt_secret=None, jwt_public_key=pem(ED))
         async with open_door(billing, settings) as door:
-            door.token = signed_by(ED, "EdDSA", some_claims(billing, door.caller.merchant_id))
+            door.token = signed_by(ED, "EdDSA", some_claims(billing.clock, door.caller.merchant_id))
 
             assert (await door.get("/api/billing")).status_code == 200

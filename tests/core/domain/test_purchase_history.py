@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import pytest
 from tests.core.domain.settling import NOW, a_paid_purchase
 
-from billing_core.domain.events import CreditsPurchased, Price, PurchaseCreated, PurchaseExpired, PurchaseNeedsReview
+from billing_core.domain.events import CreditsPurchased, Price, PurchaseExpired, PurchaseNeedsReview
 from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
-from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus, create_purchase
-from billing_core.testing import a_merchant, a_purchase, a_report, an_offer, an_origin
+from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
+from billing_core.testing import a_purchase, a_report, an_offer, an_origin
 
 BY = an_origin(reason="a test")
 LATER = NOW + timedelta(days=3)
@@ -95,37 +94,6 @@ class TestHistory:
 
 
 class TestFacts:
-    def test_a_new_purchase_is_told_whole(self) -> None:
-        """Other services need not ask what was chosen, for how much, and until when."""
-        merchant, offer = a_merchant(), an_offer(bonus_credits=50)
-
-        decision = create_purchase(
-            UUID(int=5),
-            merchant,
-            offer,
-            return_url="https://shop.example",
-            lifetime=timedelta(hours=48),
-            test=True,
-            now=NOW,
-            by=BY,
-        )
-
-        (change,) = decision.changes
-        assert (change.what, change.at, change.by) == ("created", NOW, BY)
-        assert change.fact == PurchaseCreated(
-            merchant_id=merchant.merchant_id,
-            platform=merchant.platform,
-            purchase_id=UUID(int=5),
-            pack="large",
-            credits=1000,
-            bonus_credits=50,
-            price=Price(amount_minor=6999, currency="USD", amount="69.99"),
-            expires_at=NOW + timedelta(hours=48),
-        )
-        assert decision.purchase.platform_account_id == merchant.platform_account_id
-        assert decision.purchase.return_url == "https://shop.example"
-        assert decision.purchase.check_at == NOW + timedelta(minutes=1)
-
     def test_purchased_credits_are_told_whole(self) -> None:
         """The one event that grants credits says how many, for what, and whether money moved."""
         purchase = a_purchase(offer=an_offer(bonus_credits=50))

@@ -10,16 +10,32 @@ from tests.core.domain.settling import BY, NOW, TICK, UNPAID_REPORTS, a_paid_pur
 
 from billing_core.domain.events import (
     CreditsPurchased,
+    Price,
     PurchaseCancelled,
     PurchaseCreated,
     PurchaseDeclined,
     PurchaseExpired,
     PurchaseFailed,
 )
+from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
+from billing_core.domain.packs import Offer
 from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.domain.purchases import OPEN, PAID, UNPAID_ENDS, PurchaseDecision, PurchaseStatus, create_purchase
 from billing_core.testing import a_merchant, a_purchase, an_offer, an_origin
+
+
+def _created(merchant: Merchant, offer: Offer) -> PurchaseDecision:
+    return create_purchase(
+        UUID(int=5),
+        merchant,
+        offer,
+        return_url="https://shop.example",
+        lifetime=timedelta(hours=48),
+        test=True,
+        now=NOW,
+        by=BY,
+    )
 
 
 class TestCreatePurchase:
@@ -27,16 +43,7 @@ class TestCreatePurchase:
         """The first change announces the offer and the deadline; nothing is paid and no checkout is there."""
         merchant, offer = a_merchant(), an_offer(bonus_credits=50)
 
-        decision = create_purchase(
-            UUID(int=5),
-            merchant,
-            offer,
-            return_url="https://shop.example",
-            lifetime=timedelta(hours=48),
-            test=True,
-            now=NOW,
-            by=BY,
-        )
+        decision = _created(merchant, offer)
 
         purchase, (change,) = decision.purchase, decision.changes
         assert (purchase.status, purchase.offer, purchase.test) == (PurchaseStatus.CREATED, offer, True)
@@ -45,6 +52,28 @@ class TestCreatePurchase:
         assert (change.number, change.status_before, change.status_after) == (1, None, "created")
         assert isinstance(change.fact, PurchaseCreated)
         assert (change.fact.credits, change.fact.bonus_credits) == (1000, 50)
+
+    def test_a_new_purchase_is_told_whole(self) -> None:
+        """Other services need not ask what was chosen, for how much, and until when."""
+        merchant, offer = a_merchant(), an_offer(bonus_credits=50)
+
+        decision = _created(merchant, offer)
+
+        (change,) = decision.changes
+        assert (change.what, change.at, change.by) == ("created", NOW, BY)
+        assert change.fact == PurchaseCreated(
+            merchant_id=merchant.merchant_id,
+            platform=merchant.platform,
+            purchase_id=UUID(int=5),
+            pack="large",
+            credits=1000,
+            bonus_credits=50,
+            price=Price(amount_minor=6999, currency="USD", amount="69.99"),
+            expires_at=NOW + timedelta(hours=48),
+        )
+        assert decision.purchase.platform_account_id == merchant.platform_account_id
+        assert decision.purchase.return_url == "https://shop.example"
+        assert decision.purchase.check_at == NOW + timedelta(minutes=1)
 
     def test_short_references_of_purchases_made_in_the_same_moment_differ(self) -> None:
         """The end of a UUIDv7 is random, its beginning the time; the reference people see uses the end."""

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import func, literal_column, select
 
 from billing_adapters.postgres import migrations
-from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.database import MOST_CLOCK_OFFSET_S, Database
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.wire import Record
@@ -17,7 +17,6 @@ from billing_cli.findings import Finding, fail, grave, ok, warn
 from billing_core.errors import BillingError
 
 OLDEST_POSTGRES: Final = 18
-MOST_CLOCK_OFFSET_S: Final = 1.0
 # A relay publishes within a second. After half a minute something is wrong, after five minutes somebody must look.
 OUTBOX_WARN_S: Final = 30.0
 OUTBOX_FAIL_S: Final = 300.0

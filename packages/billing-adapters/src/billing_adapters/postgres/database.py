@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -37,12 +38,9 @@ _SERVER_SETTINGS: Final = {
 
 _SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superuser') = 'on'").label("superuser")))
 
-
+# The machine's clock as it is, also where somebody set it back.
 Now = Callable[[], datetime]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+_now: Final[Now] = partial(datetime.now, UTC)
 
 
 class Database:
