@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Delete, Table, bindparam, delete, select, tuple_
+from sqlalchemy import BigInteger, Column, DateTime, Delete, Table, bindparam, delete, select
 
 from billing_adapters.postgres.database import Database
-from billing_adapters.postgres.statements import Statement
+from billing_adapters.postgres.statements import Statement, among
 from billing_adapters.postgres.tables import idempotency_keys, inbox, outbox
 from billing_core.domain.idempotency import RequestKey
 
@@ -21,11 +21,8 @@ def _delete(table: Table, moment: Column[object]) -> Delete:
         .order_by(moment)
         .limit(bindparam("limit", type_=BigInteger()))
         .with_for_update(skip_locked=True)
-        .cte("old")
-        # Looked for once: as a subquery a plan may look for it again for each row of the table, and find others.
-        .prefix_with("MATERIALIZED")
     )
-    return delete(table).where(tuple_(*key).in_(select(*old.c)))
+    return delete(table).where(among(key, old))
 
 
 _PURGE_KEYS: Final = Statement(

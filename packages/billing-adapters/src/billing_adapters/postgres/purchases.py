@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, Table, and_, bindparam, delete, or_, select, tuple_, union_all, update
+from sqlalchemy import Select, Table, and_, bindparam, delete, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing_adapters.postgres.rows import PURCHASE_COLUMNS, ids, purchase_of, purchase_values
-from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.statements import Statement, among, arrays, given
 from billing_adapters.postgres.tables import (
     archived_purchases,
     is_looked_after,
@@ -139,7 +139,7 @@ _old = (
 )
 _gone = (
     delete(purchases)
-    .where(tuple_(purchases.c.merchant_id, purchases.c.purchase_id).in_(_old))
+    .where(among([purchases.c.merchant_id, purchases.c.purchase_id], _old))
     .returning(*[purchases.c[name] for name in _NAMES])
     .cte("gone")
 )

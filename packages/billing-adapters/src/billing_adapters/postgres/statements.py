@@ -4,7 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Column, Executable, TableValuedAlias, bindparam, column, func
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Executable,
+    Select,
+    TableValuedAlias,
+    bindparam,
+    column,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg
 from sqlalchemy.sql.elements import ClauseElement
@@ -67,3 +78,9 @@ def arrays(columns: Iterable[Column[Any]], rows: Sequence[Sequence[object]]) -> 
     """The arguments for `given`: the rows' values, column by column. There must be at least one row."""
     names = [each.name for each in columns]
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def among(key: Sequence[Column[Any]], rows: Select[Any]) -> ColumnElement[bool]:
+    """Whether a row's `key` is one of the `rows`, a query that ends in a limit; to be used once in a statement."""
+    # Looked for once: as a subquery a plan may look for them again for each row of the table, and find others.
+    return tuple_(*key).in_(select(*rows.cte("batch").prefix_with("MATERIALIZED").c))
