@@ -86,7 +86,7 @@ async def test_one_purchase_is_paid_once(database: Database) -> None:
         await register(database, merchant)
         async with PostgresUnits(database)() as uow:
             await uow.purchases.add([purchase])
-            await uow.purchases.claim(purchase)
+            await uow.purchases.claim([purchase])
             await uow.commit()
         await platform.create_checkout(purchase, PlatformAccount.of(merchant))
         platform.pays_after = chance.randint(1, WAYS // 2)

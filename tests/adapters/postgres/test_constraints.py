@@ -193,6 +193,7 @@ class TestRefusals:
         async with PostgresUnits(database)() as uow:
             with pytest.raises(MerchantNotFound):
                 await uow.purchases.add([a_purchase()])
+                await uow.flush()
 
     async def test_the_same_purchase_twice_is_a_conflict(self, database: Database) -> None:
         """A primary key that two transactions can meet asks the second to try again."""
@@ -204,12 +205,14 @@ class TestRefusals:
             await uow.purchases.add([purchase])
             with pytest.raises(StorageConflict):
                 await uow.purchases.add([purchase])
+                await uow.flush()
 
     async def test_a_failed_transaction_does_not_pretend_to_commit(self, database: Database) -> None:
         """PostgreSQL answers COMMIT with a silent undoing; the caller is told, and acknowledges nothing."""
         async with PostgresUnits(database)() as uow:
             with pytest.raises(MerchantNotFound):
                 await uow.purchases.add([a_purchase()])
+                await uow.flush()
             with pytest.raises(StorageConflict):
                 await uow.commit()
 

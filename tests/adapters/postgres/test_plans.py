@@ -83,10 +83,10 @@ async def test_no_statement_reads_a_whole_table(never_used_url: str, name: str) 
         ("trials._LOCK_DUE", "trials_due"),
         ("trials._LOCK_TO_REMIND", "trials_due"),
         ("trials._LOCK_RUNNING", "trials_one_active_per_merchant"),
-        ("journal._NOTE_AND_ADVANCE", "merchants_pk"),
+        ("journal._HOLD", "merchants_pk"),
         ("outbox._UNPUBLISHED", "outbox_unpublished"),
         ("inbox._SEEN", "inbox_pk"),
-        ("keys._GET", "idempotency_keys_pk"),
+        ("keys._LOCK", "idempotency_keys_pk"),
         ("records._PAGES[False]", "purchases_pk"),
         ("records.HISTORY", "history_pk"),
         ("housekeeping._PURGE_KEYS", "idempotency_keys_created"),
@@ -102,9 +102,16 @@ async def test_the_index_made_for_it_is_used(never_used_url: str, name: str, ind
     assert re.search(rf"(using|Bitmap Index Scan on) {index}\b", plan), plan
 
 
-ONE_ROW = {"merchants._LOCK"}
+ONE_ROW = {"keys._LOCK", "merchants._LOCK"}
 LOCKING = [name for name, each in STATEMENTS.items() if re.search(r"FOR (NO KEY )?UPDATE", each.text)]
-WAITING_INSERTS = ["inbox._RECORD", "merchants._ADD", "parked._ADD", "purchases._ADD", "trials._ADD"]
+WAITING_INSERTS = [
+    "inbox._RECORD",
+    "merchants._ADD",
+    "parked._ADD",
+    "purchases._ADD",
+    "purchases._CLAIM",
+    "trials._ADD",
+]
 
 
 @pytest.mark.parametrize("name", sorted({*LOCKING, *WAITING_INSERTS} - ONE_ROW))

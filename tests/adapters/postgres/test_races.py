@@ -91,7 +91,7 @@ class TestPurchases:
         await register(database, merchant)
         async with PostgresUnits(database)() as uow:
             await uow.purchases.add([purchase])
-            await uow.purchases.claim(purchase)
+            await uow.purchases.claim([purchase])
             await uow.commit()
         settle = SettlePurchases(units=PostgresUnits(database), price_book=default_price_book(), clock=SystemClock())
 

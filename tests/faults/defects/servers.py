@@ -1,6 +1,6 @@
 """The ways to build it wrong that need the real servers' adapters: what the simulator has in memory, in processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -60,8 +60,8 @@ def publish_in_transaction(patch: Patch) -> None:
         init(self, url, **options)
         open_connections.append(self)
 
-    def events(changes: Sequence[Any], before: Mapping[str, int]) -> list[Values]:
-        made[:] = events_of(changes, before)
+    def events(changes: Sequence[Any], sequences: dict[str, int]) -> list[Values]:
+        made[:] = events_of(changes, sequences)
         return list(made)
 
     async def publish_at_once(self: journal.PostgresJournal, changes: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.statements import Statement, given
 from billing_adapters.postgres.tables import inbox
-from billing_adapters.postgres.wire import Wire
+from billing_adapters.postgres.wire import Transaction
 
 _GIVEN = given([inbox.c.message_id])
 
@@ -38,12 +38,12 @@ _RECORD: Final = Statement(
 class PostgresInbox:
     """The inbox inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def seen(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
         """Those of the messages that were handled before."""
-        rows = await self._wire.rows(_SEEN, source=source, message_id=list(message_ids))
+        rows = await self._transaction.rows(_SEEN, source=source, message_id=list(message_ids))
         return frozenset(row["message_id"] for row in rows)
 
     async def record(self, source: str, message_ids: Sequence[str], at: datetime) -> frozenset[str]:
@@ -51,5 +51,5 @@ class PostgresInbox:
         the same message the second waits for the first."""
         if not message_ids:
             return frozenset()
-        rows = await self._wire.rows(_RECORD, source=source, message_id=sorted(set(message_ids)), at=at)
+        rows = await self._transaction.rows(_RECORD, source=source, message_id=sorted(set(message_ids)), at=at)
         return frozenset(row["message_id"] for row in rows)

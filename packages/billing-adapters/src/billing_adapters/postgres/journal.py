@@ -1,16 +1,15 @@
 """The history of every change, and the outbox of what is announced."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Text, func, literal_column, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import any_, bindparam, func, literal_column, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import HISTORY_COLUMNS, OUTBOX_COLUMNS, Values, history_values
-from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.statements import Statement, Write, arrays, given
 from billing_adapters.postgres.tables import history, merchants, outbox
-from billing_adapters.postgres.wire import Wire
+from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.events import Change
 from billing_core.errors import MerchantNotFound
 from billing_core.messages import encode_event
@@ -18,40 +17,34 @@ from billing_core.messages import encode_event
 # Told once a transaction however many events it has; only a hint, see `outbox.OutboxBell`.
 CHANNEL: Final = "billing_outbox"
 
-_COUNT_COLUMNS = (Column("counted_id", Text), Column("many", BigInteger))
-_COUNTS = given(_COUNT_COLUMNS, name="counted")
+_COUNT_COLUMNS = (merchants.c.merchant_id, merchants.c.event_sequence)
+_HOLD: Final = Statement(
+    select(*_COUNT_COLUMNS)
+    .where(merchants.c.merchant_id == any_(bindparam("merchant_ids", type_=ARRAY(merchants.c.merchant_id.type))))
+    .order_by(merchants.c.merchant_id)
+    .with_for_update(key_share=True)
+)
+_COUNTED = given(_COUNT_COLUMNS, name="counted")
 _HISTORY = given(HISTORY_COLUMNS)
 _OUTBOX = given(OUTBOX_COLUMNS)
-
-_note = insert(history).from_select([column.name for column in HISTORY_COLUMNS], select(*_HISTORY.c))
-_NOTE: Final = Statement(_note)
-# The rows are locked in order first: an update alone takes them in whatever order the planner likes.
-_held = (
-    select(merchants.c.merchant_id)
-    .join(_COUNTS, _COUNTS.c.counted_id == merchants.c.merchant_id)
-    .order_by(merchants.c.merchant_id)
-    .with_for_update(of=merchants, key_share=True)
-    .cte("held")
-)
-_NOTE_AND_ADVANCE: Final = Statement(
+_NOTE: Final = Write(insert(history).from_select([each.name for each in HISTORY_COLUMNS], select(*_HISTORY.c)))
+_ADVANCE: Final = Write(
     update(merchants)
-    .values(event_sequence=merchants.c.event_sequence + _COUNTS.c.many)
-    .where(merchants.c.merchant_id == _held.c.merchant_id, _COUNTS.c.counted_id == _held.c.merchant_id)
-    .returning(merchants.c.merchant_id, merchants.c.event_sequence)
-    .add_cte(_note.cte("noted"))
+    .values(event_sequence=_COUNTED.c.event_sequence)
+    .where(merchants.c.merchant_id == _COUNTED.c.merchant_id)
 )
-_announce = insert(outbox).from_select([column.name for column in OUTBOX_COLUMNS], select(*_OUTBOX.c))
 # Notifications of one transaction that say the same are sent once, when it commits.
-_ANNOUNCE: Final = Statement(
-    select(func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''"))).add_cte(_announce.cte("announced"))
+_ANNOUNCE: Final = Write(
+    insert(outbox).from_select([each.name for each in OUTBOX_COLUMNS], select(*_OUTBOX.c)),
+    calling=func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''")),
 )
 
 
 class PostgresJournal:
     """History and outbox inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def record(self, changes: Sequence[Change]) -> None:
         """This will append each change to its subject's history and, where it announces a fact, put the encoded
@@ -62,27 +55,34 @@ class PostgresJournal:
         """
         if not changes:
             return
-        entries = arrays(HISTORY_COLUMNS, [history_values(change) for change in changes])
-        counts = Counter(change.merchant_id for change in changes if change.fact is not None)
-        if not counts:
-            await self._wire.run(_NOTE, **entries)
+        await self._transaction.write(_NOTE, arrays(HISTORY_COLUMNS, [history_values(each) for each in changes]))
+        announced = {change.merchant_id for change in changes if change.fact is not None}
+        if not announced:
             return
-        rows = await self._wire.rows(_NOTE_AND_ADVANCE, **entries, **arrays(_COUNT_COLUMNS, list(counts.items())))
-        if len(rows) != len(counts):
+        await self._hold(announced)
+        sequences = self._transaction.sequences
+        events = _events(changes, sequences)
+        counted = [(merchant_id, sequences[merchant_id]) for merchant_id in sorted(announced)]
+        await self._transaction.write(_ADVANCE, arrays(_COUNT_COLUMNS, counted), rows=len(counted))
+        await self._transaction.write(_ANNOUNCE, arrays(OUTBOX_COLUMNS, events))
+
+    async def _hold(self, merchant_ids: Set[str]) -> None:
+        """This will hold the merchants' rows, in order, so that nobody else counts their events meanwhile."""
+        unknown = merchant_ids - self._transaction.sequences.keys()
+        if unknown:
+            rows = await self._transaction.rows(_HOLD, merchant_ids=list(unknown))
+            self._transaction.sequences.update({row["merchant_id"]: row["event_sequence"] for row in rows})
+        if not merchant_ids <= self._transaction.sequences.keys():
             raise MerchantNotFound
-        before = {row["merchant_id"]: row["event_sequence"] - counts[row["merchant_id"]] for row in rows}
-        await self._wire.rows(_ANNOUNCE, **arrays(OUTBOX_COLUMNS, _events(changes, before)))
 
 
-def _events(changes: Sequence[Change], before: Mapping[str, int]) -> list[Values]:
-    """The outbox rows in the order given; `before` is each merchant's last number before them."""
+def _events(changes: Sequence[Change], sequences: dict[str, int]) -> list[Values]:
+    """The outbox rows in the order given; `sequences` has each merchant's latest number, and is counted on."""
     events: list[Values] = []
-    numbers = dict(before)
     for change in changes:
         if change.fact is None:
             continue
-        numbers[change.merchant_id] += 1
-        sequence = numbers[change.merchant_id]
+        sequence = sequences[change.merchant_id] = sequences[change.merchant_id] + 1
         body = encode_event(change, sequence)
         events.append((change.merchant_id, sequence, change.event_id, change.fact.type, body))
     return events

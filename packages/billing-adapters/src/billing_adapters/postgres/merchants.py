@@ -7,9 +7,9 @@ from sqlalchemy import any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import MERCHANT_COLUMNS, merchant_of, merchant_values
-from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.statements import Statement, Write, arrays, given
 from billing_adapters.postgres.tables import merchants
-from billing_adapters.postgres.wire import Wire
+from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.merchants import Merchant
 from billing_core.errors import StorageConflict
 
@@ -19,7 +19,9 @@ _IDS = any_(bindparam("merchant_ids", type_=ARRAY(_ID.type)))
 _GIVEN = given(MERCHANT_COLUMNS)
 
 # `for no key update` lets rows that refer to the merchant be stored meanwhile.
-_LOCK: Final = Statement(_READ.where(bindparam("merchant_id") == _ID).with_for_update(key_share=True))
+_LOCK: Final = Statement(
+    _READ.add_columns(merchants.c.event_sequence).where(bindparam("merchant_id") == _ID).with_for_update(key_share=True)
+)
 _GET_MANY: Final = Statement(_READ.where(_IDS == _ID))
 _LOCK_MANY: Final = Statement(_READ.where(_IDS == _ID).order_by(_ID).with_for_update(key_share=True))
 _ADD: Final = Statement(
@@ -28,7 +30,7 @@ _ADD: Final = Statement(
     .on_conflict_do_nothing()
     .returning(_ID)
 )
-_SAVE: Final = Statement(
+_SAVE: Final = Write(
     update(merchants)
     .values({name: _GIVEN.c[name] for name in ("platform_domain", "currency")})
     .where(_GIVEN.c.merchant_id == _ID)
@@ -38,13 +40,16 @@ _SAVE: Final = Statement(
 class PostgresMerchants:
     """Merchants inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def lock(self, merchant_id: str) -> Merchant | None:
         """The merchant, held until the transaction ends."""
-        row = await self._wire.row(_LOCK, merchant_id=merchant_id)
-        return None if row is None else merchant_of(row)
+        row = await self._transaction.row(_LOCK, merchant_id=merchant_id)
+        if row is None:
+            return None
+        self._transaction.sequences.setdefault(merchant_id, row["event_sequence"])
+        return merchant_of(row)
 
     async def get_many(self, merchant_ids: Sequence[str]) -> Mapping[str, Merchant]:
         """Those of the merchants that exist, by id; not held."""
@@ -56,7 +61,7 @@ class PostgresMerchants:
             return {}
         by_id = {merchant.merchant_id: merchant for merchant in reversed(new)}  # the first announcement counts
         rows = [merchant_values(merchant) for merchant in by_id.values()]
-        added = {row["merchant_id"] for row in await self._wire.rows(_ADD, **arrays(MERCHANT_COLUMNS, rows))}
+        added = {row["merchant_id"] for row in await self._transaction.rows(_ADD, **arrays(MERCHANT_COLUMNS, rows))}
         known = [merchant_id for merchant_id in by_id if merchant_id not in added]
         return await self._by_id(_LOCK_MANY, known) if known else {}
 
@@ -65,9 +70,12 @@ class PostgresMerchants:
         if not changed:
             return
         rows = [merchant_values(merchant) for merchant in changed]
-        if await self._wire.run(_SAVE, **arrays(MERCHANT_COLUMNS, rows)) != len(changed):
-            raise StorageConflict("a merchant to be changed is not there")
+        await self._transaction.write(_SAVE, arrays(MERCHANT_COLUMNS, rows), rows=len(changed), otherwise=_not_there)
 
     async def _by_id(self, statement: Statement, merchant_ids: Sequence[str]) -> dict[str, Merchant]:
-        rows = await self._wire.rows(statement, merchant_ids=list(merchant_ids))
+        rows = await self._transaction.rows(statement, merchant_ids=list(merchant_ids))
         return {row["merchant_id"]: merchant_of(row) for row in rows}
+
+
+def _not_there() -> StorageConflict:
+    return StorageConflict("a merchant to be changed is not there")

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billing_adapters.postgres.rows import PARKED_COLUMNS, parked_message_of, parked_values
 from billing_adapters.postgres.statements import Statement, arrays, given
 from billing_adapters.postgres.tables import is_waiting, parked_messages
-from billing_adapters.postgres.wire import Wire
+from billing_adapters.postgres.wire import Transaction
 from billing_core.errors import ParkedMessageNotFound
 from billing_core.ports.storage import Dropped, ParkedMessage
 
@@ -52,22 +52,22 @@ _DROP: Final = Statement(
 class PostgresParkedMessages:
     """Parked messages inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def add(self, messages: Sequence[ParkedMessage]) -> None:
         """This will park messages; one with the same source and message id that still waits is not parked twice."""
         if messages:
-            await self._wire.run(_ADD, **arrays(PARKED_COLUMNS, [parked_values(each) for each in messages]))
+            await self._transaction.run(_ADD, **arrays(PARKED_COLUMNS, [parked_values(each) for each in messages]))
 
     async def get(self, parked_id: UUID) -> ParkedMessage | None:
         """The parked message."""
-        row = await self._wire.row(_GET, parked_id=parked_id)
+        row = await self._transaction.row(_GET, parked_id=parked_id)
         return None if row is None else parked_message_of(row)
 
     async def list(self, limit: int, *, waiting_only: bool = True) -> Sequence[ParkedMessage]:
         """Up to `limit` parked messages, newest first; without those that wait no more, unless asked for."""
-        rows = await self._wire.rows(_LIST_WAITING if waiting_only else _LIST, limit=limit)
+        rows = await self._transaction.rows(_LIST_WAITING if waiting_only else _LIST, limit=limit)
         return [parked_message_of(row) for row in rows]
 
     async def mark_replayed(self, parked_id: UUID, at: datetime | None) -> None:
@@ -75,11 +75,13 @@ class PostgresParkedMessages:
 
         Raises ParkedMessageNotFound where there is none.
         """
-        if not await self._wire.run(_MARK_REPLAYED, parked_id=parked_id, at=at):
+        if not await self._transaction.run(_MARK_REPLAYED, parked_id=parked_id, at=at):
             raise ParkedMessageNotFound(f"there is no parked message {parked_id}")
 
     async def drop(self, parked_id: UUID, dropped: Dropped) -> bool:
         """This will note that the message is given up, and keep it whole. False, and nothing noted, where it does not
         wait; of any number of calls at once exactly one is True."""
-        done = await self._wire.run(_DROP, parked_id=parked_id, at=dropped.at, by=dropped.by, reason=dropped.reason)
+        done = await self._transaction.run(
+            _DROP, parked_id=parked_id, at=dropped.at, by=dropped.by, reason=dropped.reason
+        )
         return done > 0

@@ -27,6 +27,8 @@ class Pool:
 
     def __init__(self, url: str, *, size: int, patience: Patience, connect_options: dict[str, Any]) -> None:
         self._size, self._patience = size, patience
+        # asyncpg lets newcomers take what was given back for those who wait; here they are served in their order.
+        self._turns = asyncio.Semaphore(size)
         self._waiting: dict[object, float] = {}  # since when, the longest first
         self._left_behind: set[asyncio.Task[Any]] = set()
         self._pool: Any = asyncpg.create_pool(
@@ -78,41 +80,50 @@ class Pool:
             self._pool.terminate()  # whoever still holds a connection is too late, or the server is away
 
     async def _acquire(self) -> Any:
-        if self._pool.get_idle_size():
-            return await self._pool.acquire(timeout=self._patience.acquire_s)
+        if not self._turns.locked() and self._pool.get_idle_size():
+            await self._turns.acquire()  # at once
+            return await self._take()
         me = object()
         self._waiting[me] = time.monotonic()
-        acquiring = asyncio.ensure_future(
-            self._pool.acquire(timeout=self._patience.acquire_s + self._patience.connect_s)
-        )
         try:
             async with asyncio.timeout(self._patience.acquire_s):
-                return await asyncio.shield(acquiring)
-        except BaseException:
-            self._leave_behind(acquiring)
-            raise
+                await self._turns.acquire()
+                return await (self._take() if self._pool.get_idle_size() else self._make())
         finally:
             del self._waiting[me]
 
-    def _leave_behind(self, acquiring: "asyncio.Task[Any]") -> None:
-        """Nobody waits for it any more. What only queues is ended; what may be making a connection makes it for the
-        others."""
-        if self._pool.get_size() == self._size:
-            acquiring.cancel()
-        self._left_behind.add(acquiring)
-        acquiring.add_done_callback(self._give_back)
+    async def _take(self) -> Any:
+        try:
+            return await self._pool.acquire(timeout=self._patience.acquire_s)
+        except BaseException:
+            self._turns.release()
+            raise
 
-    def _give_back(self, acquired: "asyncio.Task[Any]") -> None:
-        self._left_behind.discard(acquired)
-        if acquired.cancelled() or acquired.exception() is not None:
+    async def _make(self) -> Any:
+        making = asyncio.ensure_future(self._pool.acquire(timeout=self._patience.acquire_s + self._patience.connect_s))
+        try:
+            return await asyncio.shield(making)
+        except BaseException:
+            # Nobody waits for it any more, but somebody will: it is made for the others.
+            self._left_behind.add(making)
+            making.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, made: "asyncio.Task[Any]") -> None:
+        self._left_behind.discard(made)
+        if made.cancelled() or made.exception() is not None:
+            self._turns.release()
             return  # whoever wanted it was told long ago that there was none
-        giving = asyncio.ensure_future(self._release(acquired.result()))
+        giving = asyncio.ensure_future(self._release(made.result()))
         self._left_behind.add(giving)
         giving.add_done_callback(self._left_behind.discard)
 
     async def _release(self, connection: Any) -> None:
-        with translated:
-            await self._pool.release(connection)
+        try:
+            with translated:
+                await self._pool.release(connection)
+        finally:
+            self._turns.release()
 
 
 def throw_away(connection: Any) -> None:

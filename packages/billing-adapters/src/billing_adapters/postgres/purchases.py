@@ -9,7 +9,7 @@ from sqlalchemy import Select, Table, and_, bindparam, delete, or_, select, unio
 from sqlalchemy.dialects.postgresql import insert
 
 from billing_adapters.postgres.rows import PURCHASE_COLUMNS, ids, purchase_of, purchase_values
-from billing_adapters.postgres.statements import Statement, among, arrays, given
+from billing_adapters.postgres.statements import Statement, Write, among, arrays, given
 from billing_adapters.postgres.tables import (
     archived_purchases,
     is_looked_after,
@@ -18,7 +18,7 @@ from billing_adapters.postgres.tables import (
     payment_claims,
     purchases,
 )
-from billing_adapters.postgres.wire import Record, Wire
+from billing_adapters.postgres.wire import Record, Transaction
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import ReferenceAlreadyClaimed, StorageConflict
 from billing_core.ports.platforms import PlatformAccount
@@ -90,28 +90,27 @@ _OWNERS: Final = Statement(
         ),
     )
 )
-_CLAIM: Final = Statement(
-    insert(payment_claims)
-    .values({column.name: bindparam(column.name, type_=column.type) for column in payment_claims.c})
-    .on_conflict_do_nothing()
-)
-_CLAIMANT: Final = Statement(
-    select(payment_claims.c.merchant_id, payment_claims.c.purchase_id).where(
-        payment_claims.c.platform == bindparam("platform"),
-        payment_claims.c.platform_reference == bindparam("platform_reference"),
-    )
-)
-_ADD: Final = Statement(
+_ADD: Final = Write(
     insert(purchases).from_select(_NAMES, select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.purchase_id))
 )
 _CLAIMED = given(payment_claims.c, name="claimed")
-_CLAIM_NEW: Final = Statement(
-    insert(payment_claims).from_select(
-        [column.name for column in payment_claims.c],
-        select(*_CLAIMED.c).order_by(_CLAIMED.c.platform, _CLAIMED.c.platform_reference),
+_claim = insert(payment_claims).from_select(
+    [column.name for column in payment_claims.c],
+    select(*_CLAIMED.c).order_by(_CLAIMED.c.platform, _CLAIMED.c.platform_reference),
+)
+_CLAIM_NEW: Final = Write(_claim)
+# One's own claim counts as another of the rows, somebody else's does not.
+_CLAIM: Final = Write(
+    _claim.on_conflict_do_update(
+        index_elements=[payment_claims.c.platform, payment_claims.c.platform_reference],
+        set_={"purchase_id": _claim.excluded.purchase_id},
+        where=and_(
+            payment_claims.c.merchant_id == _claim.excluded.merchant_id,
+            payment_claims.c.purchase_id == _claim.excluded.purchase_id,
+        ),
     )
 )
-_SAVE: Final = Statement(
+_SAVE: Final = Write(
     update(purchases)
     .values({name: _GIVEN.c[name] for name in _NAMES if name not in _FIXED})
     .where(purchases.c.merchant_id == _GIVEN.c.merchant_id, purchases.c.purchase_id == _GIVEN.c.purchase_id)
@@ -149,17 +148,17 @@ _ARCHIVE: Final = Statement(insert(archived_purchases).from_select(_NAMES, selec
 class PostgresPurchases:
     """Purchases inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def get(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
         """The merchant's purchase, archived or not; not held."""
-        row = await self._wire.row(GET, merchant_id=merchant_id, purchase_id=purchase_id)
+        row = await self._transaction.row(GET, merchant_id=merchant_id, purchase_id=purchase_id)
         return None if row is None else purchase_of(row)
 
     async def open_of(self, merchant_id: str) -> Sequence[Purchase]:
         """The merchant's open purchases, newest first; not held."""
-        return _purchases(await self._wire.rows(_OPEN_OF, merchant_id=merchant_id))
+        return _purchases(await self._transaction.rows(_OPEN_OF, merchant_id=merchant_id))
 
     async def lock(self, purchase_ids: Sequence[tuple[str, UUID]]) -> Mapping[UUID, Purchase]:
         """Those of the (merchant id, purchase id) that exist, held; archived ones are brought back first."""
@@ -169,60 +168,58 @@ class PostgresPurchases:
             # Archived, or being archived as we asked: the next statement sees what was committed meanwhile, and
             # whoever brings the same one back first leaves it where the third statement finds it.
             merchant_ids, subject_ids = ids(sorted(missing))
-            await self._wire.run(_BRING_BACK, merchant_id=merchant_ids, purchase_id=subject_ids)
+            await self._transaction.run(_BRING_BACK, merchant_id=merchant_ids, purchase_id=subject_ids)
             held |= await self._lock(missing)
         return held
 
     async def owners(self, references: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Owner]:
         """Whose each claimed (platform, reference) is, by platform reference or short reference; not held."""
         platforms, platform_references = [each[0] for each in references], [each[1] for each in references]
-        rows = await self._wire.rows(_OWNERS, platform=platforms, platform_reference=platform_references)
+        rows = await self._transaction.rows(_OWNERS, platform=platforms, platform_reference=platform_references)
         return {(row["platform"], row["platform_reference"]): _owner(row) for row in rows}
 
-    async def claim(self, purchase: Purchase) -> None:
-        """This will claim the purchase's platform reference for it, for ever; again for the same one is no change.
+    async def claim(self, claiming: Sequence[Purchase]) -> None:
+        """This will claim each purchase's platform reference for it, for ever; again for the same one is no change.
         Raises ReferenceAlreadyClaimed where it is another purchase's, ValueError where it has none."""
-        if purchase.platform_reference is None:
+        if any(each.platform_reference is None for each in claiming):
             raise ValueError("a purchase without a platform reference has nothing to claim")
-        reference = {"platform": purchase.platform, "platform_reference": purchase.platform_reference}
-        owner = (purchase.merchant_id, purchase.purchase_id)
-        if await self._wire.run(_CLAIM, **reference, merchant_id=owner[0], purchase_id=owner[1]):
-            return
-        row = await self._wire.row(_CLAIMANT, **reference)
-        if row is None or (row["merchant_id"], row["purchase_id"]) != owner:
-            raise ReferenceAlreadyClaimed(f"{purchase.platform} reference {purchase.platform_reference} is taken")
+        claims = {(each.platform, each.platform_reference, each.merchant_id, each.purchase_id) for each in claiming}
+        if len({claim[:2] for claim in claims}) != len(claims):
+            raise ReferenceAlreadyClaimed("two purchases claim one platform reference")
+        if claims:
+            values = arrays(payment_claims.c, list(claims))
+            await self._transaction.write(_CLAIM, values, rows=len(claims), otherwise=ReferenceAlreadyClaimed)
 
     async def add(self, new: Sequence[Purchase]) -> None:
         """This will store new purchases, and claim each one's short reference for it, for ever."""
         if new:
-            await self._wire.run(_ADD, **arrays(PURCHASE_COLUMNS, [purchase_values(each) for each in new]))
+            rows = [purchase_values(each) for each in new]
             claims = [(each.platform, each.short_reference, each.merchant_id, each.purchase_id) for each in new]
-            await self._wire.run(_CLAIM_NEW, **arrays(payment_claims.c, claims))
+            await self._transaction.write(_ADD, arrays(PURCHASE_COLUMNS, rows))
+            await self._transaction.write(_CLAIM_NEW, arrays(payment_claims.c, claims))
 
     async def save(self, changed: Sequence[Purchase]) -> None:
         """This will store changed purchases that are held."""
-        if not changed:
-            return
-        rows = [purchase_values(each) for each in changed]
-        if await self._wire.run(_SAVE, **arrays(PURCHASE_COLUMNS, rows)) != len(changed):
-            raise StorageConflict("a purchase to be changed is not there: it was not held")
+        if changed:
+            rows = [purchase_values(each) for each in changed]
+            await self._transaction.write(_SAVE, arrays(PURCHASE_COLUMNS, rows), rows=len(changed), otherwise=_not_held)
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
         """Up to `limit` purchases whose check time has come, longest due first; not held."""
-        return _purchases(await self._wire.rows(_DUE_FOR_CHECK, now=now, limit=limit))
+        return _purchases(await self._transaction.rows(_DUE_FOR_CHECK, now=now, limit=limit))
 
     async def past_deadline(self, now: datetime, limit: int, after: UUID | None = None) -> Sequence[Purchase]:
         """Up to `limit` open purchases with `expires_at <= now`, by id, those after `after`; not held."""
-        return _purchases(await self._wire.rows(_PAST_DEADLINE, now=now, limit=limit, after=after))
+        return _purchases(await self._transaction.rows(_PAST_DEADLINE, now=now, limit=limit, after=after))
 
     async def archive(self, ended_before: datetime, limit: int) -> int:
         """This will move up to `limit` purchases that ended before the moment and need no review out of the hot
         table, and say how many; those others hold stay for the next time."""
-        return await self._wire.run(_ARCHIVE, ended_before=ended_before, limit=limit)
+        return await self._transaction.run(_ARCHIVE, ended_before=ended_before, limit=limit)
 
     async def _lock(self, wanted: Iterable[tuple[str, UUID]]) -> dict[UUID, Purchase]:
         merchant_ids, subject_ids = ids(sorted(wanted))
-        rows = await self._wire.rows(_LOCK, merchant_id=merchant_ids, purchase_id=subject_ids)
+        rows = await self._transaction.rows(_LOCK, merchant_id=merchant_ids, purchase_id=subject_ids)
         return {row["purchase_id"]: purchase_of(row) for row in rows}
 
 
@@ -233,3 +230,7 @@ def _purchases(rows: Sequence[Record]) -> list[Purchase]:
 def _owner(row: Record) -> Owner:
     account = PlatformAccount(platform_account_id=row["platform_account_id"], platform_domain=row["platform_domain"])
     return Owner(merchant_id=row["merchant_id"], purchase_id=row["purchase_id"], account=account)
+
+
+def _not_held() -> StorageConflict:
+    return StorageConflict("a purchase to be changed is not there: it was not held")

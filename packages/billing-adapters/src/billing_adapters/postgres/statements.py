@@ -1,18 +1,23 @@
 """Statements: written in SQLAlchemy Core, compiled once to the text and the argument order that asyncpg takes."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Delete,
     Executable,
+    Insert,
     Select,
     TableValuedAlias,
+    Update,
     bindparam,
     column,
     func,
+    literal_column,
     select,
     tuple_,
 )
@@ -61,6 +66,33 @@ class Statement:
         if bound := [name for name in names if not compiled.binds[name].required]:
             raise TypeError(f"write constants as literal_column, not as values: {bound} in {compiled}")
         return str(compiled), names
+
+
+class Write(Statement):
+    """A change of rows of one table, of which nothing is asked but how many there were."""
+
+    def __init__(self, written: Insert | Update | Delete, *, calling: ColumnElement[Any] | None = None) -> None:
+        """This will write the change; `calling` is what the server calls for each row of it."""
+        super().__init__(written.returning(literal_column("1") if calling is None else calling))
+        self.table = written.table
+
+
+@cache
+def together(writes: tuple[Write, ...]) -> str:
+    """One statement that does several writes and gives how many rows each of them had, in columns `w0 …`. Its
+    arguments are theirs, one after the other. Each sees the tables as they were before all of them, so no two may be
+    of one table."""
+    parts, before = [], 0
+    for place, write in enumerate(writes):
+        parts.append(f"w{place} as ({_from(write.text, before)})")
+        before += len(write.names)
+    counts = ", ".join(f"(select count(*) from w{place}) as w{place}" for place in range(len(writes)))  # noqa: S608
+    return f"with {', '.join(parts)} select {counts}"
+
+
+def _from(text: str, before: int) -> str:
+    """The text with its `$1 …` after so many others."""
+    return re.sub(r"\$(\d+)", lambda place: f"${int(place[1]) + before}", text)
 
 
 def given(columns: Iterable[Column[Any]], name: str = "given") -> TableValuedAlias:

@@ -8,9 +8,9 @@ from sqlalchemy import any_, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
-from billing_adapters.postgres.statements import Statement, arrays, given
+from billing_adapters.postgres.statements import Statement, Write, arrays, given
 from billing_adapters.postgres.tables import is_active, trial_claims, trials
-from billing_adapters.postgres.wire import Wire
+from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.trials import Trial
 from billing_core.errors import StorageConflict
 
@@ -51,13 +51,13 @@ _LOCK_TO_REMIND: Final = Statement(
     .limit(_LIMIT)
     .with_for_update(skip_locked=True)
 )
-_ADD: Final = Statement(
+_ADD: Final = Write(
     insert(trials).from_select(
         [column.name for column in TRIAL_COLUMNS],
         select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.trial_id),
     )
 )
-_SAVE: Final = Statement(
+_SAVE: Final = Write(
     update(trials)
     .values({column.name: _GIVEN.c[column.name] for column in TRIAL_COLUMNS if column.name not in _FIXED})
     .where(trials.c.merchant_id == _GIVEN.c.merchant_id, trials.c.trial_id == _GIVEN.c.trial_id)
@@ -68,17 +68,17 @@ _SAVE: Final = Statement(
 class PostgresTrials:
     """Trials inside one transaction."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
 
     async def latest(self, merchant_id: str) -> Trial | None:
         """The merchant's newest trial, refused ones included."""
-        row = await self._wire.row(LATEST, merchant_id=merchant_id)
+        row = await self._transaction.row(LATEST, merchant_id=merchant_id)
         return None if row is None else trial_of(row)
 
     async def claim(self, trial: Trial) -> bool:
         """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for."""
-        claimed = await self._wire.run(
+        claimed = await self._transaction.run(
             _CLAIM,
             platform=trial.platform,
             platform_account_id=trial.platform_account_id,
@@ -89,27 +89,30 @@ class PostgresTrials:
 
     async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
         """The active trial of each merchant that has one, by merchant id, held."""
-        rows = await self._wire.rows(_LOCK_RUNNING, merchant_ids=list(merchant_ids))
+        rows = await self._transaction.rows(_LOCK_RUNNING, merchant_ids=list(merchant_ids))
         return {row["merchant_id"]: trial_of(row) for row in rows}
 
     async def lock_due(self, now: datetime, limit: int) -> Sequence[Trial]:
         """Up to `limit` active trials whose end has come, soonest first, held; those others hold are left out."""
-        return [trial_of(row) for row in await self._wire.rows(_LOCK_DUE, now=now, limit=limit)]
+        return [trial_of(row) for row in await self._transaction.rows(_LOCK_DUE, now=now, limit=limit)]
 
     async def lock_to_remind(self, ending_before: datetime, limit: int) -> Sequence[Trial]:
         """Up to `limit` active trials that end before the moment and were not reminded, held."""
-        rows = await self._wire.rows(_LOCK_TO_REMIND, ending_before=ending_before, limit=limit)
+        rows = await self._transaction.rows(_LOCK_TO_REMIND, ending_before=ending_before, limit=limit)
         return [trial_of(row) for row in rows]
 
     async def add(self, new: Sequence[Trial]) -> None:
         """This will store new trials. Raises StorageConflict where a merchant would have two active ones."""
         if new:
-            await self._wire.run(_ADD, **arrays(TRIAL_COLUMNS, [trial_values(trial) for trial in new]))
+            await self._transaction.write(_ADD, arrays(TRIAL_COLUMNS, [trial_values(trial) for trial in new]))
 
     async def save(self, changed: Sequence[Trial]) -> None:
         """This will store changed trials. Raises StorageConflict where one was changed since it was loaded."""
         if not changed:
             return
         rows = [trial_values(trial) for trial in changed]
-        if await self._wire.run(_SAVE, **arrays(TRIAL_COLUMNS, rows)) != len(changed):
-            raise StorageConflict("a trial was changed by another transaction since it was loaded")
+        await self._transaction.write(_SAVE, arrays(TRIAL_COLUMNS, rows), rows=len(changed), otherwise=_changed)
+
+
+def _changed() -> StorageConflict:
+    return StorageConflict("a trial was changed by another transaction since it was loaded")

@@ -43,6 +43,10 @@ class PostgresUnitOfWork:
         moment: datetime = row["now"]
         return moment
 
+    async def flush(self) -> None:
+        """This will have everything done so far checked, without making it last."""
+        await self._transaction.flush()
+
     async def commit(self) -> None:
         """This will make everything done so far last, at once and together."""
         await self._transaction.commit()

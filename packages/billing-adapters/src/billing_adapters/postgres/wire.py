@@ -1,11 +1,12 @@
 """The wire: one asyncpg connection that runs compiled statements and speaks of failures in billing's own words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from billing_adapters.postgres.refusals import translated
-from billing_adapters.postgres.statements import Statement
-from billing_core.errors import StorageConflict
+from billing_adapters.postgres.statements import Statement, Write, together
+from billing_core.errors import BillingError, StorageConflict
 
 # What asyncpg returns, as far as it is used: values by column name.
 Record: TypeAlias = Mapping[str, Any]
@@ -47,18 +48,77 @@ class Wire:
         return done
 
 
-class Transaction(Wire):
-    """A wire inside a transaction; what is not committed when its block ends never happened."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """A write that was not sent yet."""
 
-    __slots__ = ("_over",)
+    write: Write
+    arguments: list[object]
+    rows: int | None
+    otherwise: Callable[[], BillingError]
+
+
+class Transaction(Wire):
+    """A wire inside a transaction; what is not committed when its block ends never happened.
+
+    Writes wait for each other, because a round trip costs more than most of them: they are sent together, before the
+    next question and at the commit. What the server has against one is heard then.
+    """
+
+    __slots__ = ("_over", "_pending", "sequences")
 
     def __init__(self, connection: Any, timeout_s: float) -> None:
         super().__init__(connection, timeout_s)
         self._over = False
+        self._pending: list[_Pending] = []
+        # The number of the latest event of each merchant whose row this transaction holds.
+        self.sequences: dict[str, int] = {}
 
     async def begin(self, timeout_s: float) -> None:
         """This will open the transaction. A server that hangs is noticed here."""
         await self.command("begin isolation level read committed", timeout_s=timeout_s)
+
+    async def rows(self, statement: Statement, **values: object) -> list[Record]:
+        """This will run the statement after what was to be written, and return every row."""
+        await self.flush()
+        return await super().rows(statement, **values)
+
+    async def row(self, statement: Statement, **values: object) -> Record | None:
+        """This will run the statement after what was to be written, and return the first row, or None."""
+        await self.flush()
+        return await super().row(statement, **values)
+
+    async def run(self, statement: Statement, **values: object) -> int:
+        """This will run the statement after what was to be written, and say how many rows it touched."""
+        await self.flush()
+        return await super().run(statement, **values)
+
+    async def write(
+        self,
+        write: Write,
+        values: Mapping[str, object],
+        *,
+        rows: int | None = None,
+        otherwise: Callable[[], BillingError] = StorageConflict,
+    ) -> None:
+        """This will write, at the latest when it is committed. Where other than `rows` rows are touched, `otherwise`
+        makes the error that is raised then."""
+        if any(each.write.table is write.table for each in self._pending):
+            await self.flush()
+        self._pending.append(_Pending(write=write, arguments=write.arguments(values), rows=rows, otherwise=otherwise))
+
+    async def flush(self) -> None:
+        """This will send what was to be written. Raises what the server, or whoever wrote, has against it."""
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        text = together(tuple(each.write for each in pending))
+        arguments = [argument for each in pending for argument in each.arguments]
+        with translated:
+            written = await self._connection.fetchrow(text, *arguments, timeout=self._timeout_s)
+        for each, rows in zip(pending, written, strict=True):
+            if each.rows is not None and rows != each.rows:
+                raise each.otherwise()
 
     async def commit(self) -> None:
         """This will make everything last.
@@ -68,6 +128,7 @@ class Transaction(Wire):
         """
         if self._over:
             raise RuntimeError("the transaction is over")
+        await self.flush()
         self._over = True
         if await self.command("commit") != "COMMIT":  # PostgreSQL undoes a failed transaction without an error
             raise StorageConflict("the transaction failed before, so nothing of it was kept")

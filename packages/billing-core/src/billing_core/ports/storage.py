@@ -1,6 +1,7 @@
 """Where Billing's truth is kept. Adapters never decide; every "once" is a unique constraint behind these promises.
 
-Locks are taken in one order everywhere, so nothing deadlocks: purchases, then trials, then merchants, each sorted.
+Locks are taken in one order everywhere, so nothing deadlocks: purchases, then trials, then merchants, each sorted,
+then an idempotency key.
 Any method may raise StorageUnavailable (nothing was decided) or StorageConflict (the transaction was undone).
 """
 
@@ -101,8 +102,8 @@ class Purchases(Protocol):
         """Whose each claimed (platform, reference) is, by platform reference or short reference; not held."""
         ...
 
-    async def claim(self, purchase: Purchase) -> None:
-        """This will claim the purchase's platform reference for it, for ever; again for the same one is no change.
+    async def claim(self, purchases: Sequence[Purchase]) -> None:
+        """This will claim each purchase's platform reference for it, for ever; again for the same one is no change.
         Raises ReferenceAlreadyClaimed where it is another purchase's."""
         ...
 
@@ -156,8 +157,9 @@ class Inbox(Protocol):
 class KeyRecords(Protocol):
     """Idempotency keys and their answers."""
 
-    async def get(self, key: RequestKey) -> KeyRecord | None:
-        """What is remembered of the key (hold the merchant first)."""
+    async def lock(self, key: RequestKey) -> KeyRecord | None:
+        """What is remembered of the key, held until the transaction ends. Where nothing is, nothing is held: hold the
+        merchant first."""
         ...
 
     async def save(self, record: KeyRecord) -> None:
@@ -221,7 +223,10 @@ class ParkedMessages(Protocol):
 
 
 class UnitOfWork(Protocol):
-    """One transaction. What was not committed when it closes never happened."""
+    """One transaction. What was not committed when it closes never happened.
+
+    What is written may wait for the next question or the commit: whatever speaks against it is raised then.
+    """
 
     @property
     def merchants(self) -> Merchants: ...
@@ -240,6 +245,10 @@ class UnitOfWork(Protocol):
 
     async def now(self) -> datetime:
         """The moment by the storage's own clock, which all processes share."""
+        ...
+
+    async def flush(self) -> None:
+        """This will have everything done so far checked, without making it last."""
         ...
 
     async def commit(self) -> None:

@@ -43,7 +43,7 @@ class ActivateTrial:
     async def _activate(self, uow: UnitOfWork, caller: Caller, key: RequestKey) -> Answered | None:
         merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
         now = self._clock.now()
-        if (record := await uow.keys.get(key)) and (answer := record.admit(_FINGERPRINT, now)):
+        if (record := await uow.keys.lock(key)) and (answer := record.admit(_FINGERPRINT, now)):
             return Answered(answer=answer, replayed=True)
         latest = await uow.trials.latest(caller.merchant_id)
         if latest is not None and latest.status is not TrialStatus.REFUSED:

@@ -104,7 +104,7 @@ class CreatePurchase:
     ) -> Answered | _Attempt:
         merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
         now = self._clock.now()
-        record = await uow.keys.get(key)
+        record = await uow.keys.lock(key)
         if record is None:
             record = KeyRecord(key=key, fingerprint=request.fingerprint, created_at=now)
         elif answer := record.admit(request.fingerprint, now):
@@ -190,7 +190,7 @@ class CreatePurchase:
             now = self._clock.now()
             taken = held[purchase_id].checkout_made(checkout.platform_reference, checkout.url, now, caller.origin)
             if taken.changes:
-                await uow.purchases.claim(taken.purchase)
+                await uow.purchases.claim([taken.purchase])
                 await uow.purchases.save([taken.purchase])
                 await uow.journal.record(taken.changes)
             stored = await _stored(uow, attempt)
@@ -208,8 +208,11 @@ class CreatePurchase:
 async def _stored(uow: UnitOfWork, attempt: _Attempt) -> KeyRecord | None:
     """What is remembered of the attempt's key now: an attempt that outlived its lock may have a successor, whose lock
     and answer are not its to change."""
-    await uow.merchants.lock(attempt.record.key.merchant_id)
-    return await uow.keys.get(attempt.record.key)
+    stored = await uow.keys.lock(attempt.record.key)
+    if stored is None:  # forgotten meanwhile: with the merchant held nobody else begins under it
+        await uow.merchants.lock(attempt.record.key.merchant_id)
+        stored = await uow.keys.lock(attempt.record.key)
+    return stored
 
 
 async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcome: str, now: datetime) -> Answered:

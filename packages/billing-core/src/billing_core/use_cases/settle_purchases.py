@@ -105,8 +105,7 @@ class SettlePurchases:
             for settlement in fresh:
                 decide(batch, settlement, terms, now)
             await _save(uow, batch)
-            if not dry_run:
-                await uow.commit()
+            await (uow.flush() if dry_run else uow.commit())
         return tuple(batch.changes)
 
 
@@ -224,8 +223,7 @@ async def _load(uow: UnitOfWork, settlements: Sequence[Settlement]) -> _Batch:
 
 
 async def _save(uow: UnitOfWork, batch: _Batch) -> None:
-    for purchase in batch.newly_claimed:
-        await uow.purchases.claim(purchase)
+    await uow.purchases.claim(batch.newly_claimed)
     changed = [each for purchase_id, each in batch.purchases.items() if each != batch.loaded[purchase_id]]
     await uow.purchases.save(changed)
     changed_trials = {change.subject_id for change in batch.changes if change.subject == "trial"}

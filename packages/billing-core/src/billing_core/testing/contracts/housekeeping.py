@@ -23,7 +23,7 @@ class HousekeepingContract(StorageSuite):
         gone = await storage.housekeeping.purge_keys(MOMENT + TICK, 10)
 
         async with storage.units() as uow:
-            left = [await uow.keys.get(key) for key in (old, edge)]
+            left = [await uow.keys.lock(key) for key in (old, edge)]
         assert list(gone) == [old]
         assert [record and record.key for record in left] == [None, edge]
 

@@ -79,7 +79,7 @@ class KeyRecordsContract(StorageSuite):
         await _kept(storage, record)
 
         async with storage.units() as uow:
-            assert await uow.keys.get(record.key) == record
+            assert await uow.keys.lock(record.key) == record
 
     async def test_an_unknown_key_is_none(self, storage: BillingStorage) -> None:
         """A key is known within its merchant and route only."""
@@ -88,9 +88,9 @@ class KeyRecordsContract(StorageSuite):
         other = await registered(storage)
 
         async with storage.units() as uow:
-            assert await uow.keys.get(replace(record.key, key="another")) is None
-            assert await uow.keys.get(replace(record.key, route="another")) is None
-            assert await uow.keys.get(replace(record.key, merchant_id=other.merchant_id)) is None
+            assert await uow.keys.lock(replace(record.key, key="another")) is None
+            assert await uow.keys.lock(replace(record.key, route="another")) is None
+            assert await uow.keys.lock(replace(record.key, merchant_id=other.merchant_id)) is None
 
     async def test_saving_again_replaces_what_was_remembered(self, storage: BillingStorage) -> None:
         """Locked, released, answered: the last one saved is what is remembered."""
@@ -102,7 +102,7 @@ class KeyRecordsContract(StorageSuite):
         await _kept(storage, answered)
 
         async with storage.units() as uow:
-            assert await uow.keys.get(record.key) == answered
+            assert await uow.keys.lock(record.key) == answered
 
     async def test_a_key_may_be_freed_of_its_purchase(self, storage: BillingStorage) -> None:
         """A refused purchase leaves the key as if new."""
@@ -113,7 +113,25 @@ class KeyRecordsContract(StorageSuite):
         await _kept(storage, free)
 
         async with storage.units() as uow:
-            assert await uow.keys.get(record.key) == free
+            assert await uow.keys.lock(record.key) == free
+
+    async def test_a_key_is_held_by_one_at_a_time(self, storage: BillingStorage) -> None:
+        """Also by those who do not hold the merchant: the second waits, and sees what the first made of it."""
+        record = await _a_record(storage)
+        await _kept(storage, record)
+        answered = record.answered(Answer(outcome="created", document=b"{}"))
+
+        async def look() -> KeyRecord | None:
+            async with storage.units() as second:
+                return await second.keys.lock(record.key)
+
+        async with storage.units() as first:
+            await first.keys.lock(record.key)
+            waiting = await self.stays_waiting(look())
+            await first.keys.save(answered)
+            await first.commit()
+
+        assert await in_time(waiting) == answered
 
     async def test_of_32_requests_at_once_under_one_key_one_is_the_first(self, storage: BillingStorage) -> None:
         """Holding the merchant makes looking and saving one step."""
@@ -123,7 +141,7 @@ class KeyRecordsContract(StorageSuite):
         async def request(number: int) -> bool:
             async with storage.units() as uow:
                 await uow.merchants.lock(merchant.merchant_id)
-                if await uow.keys.get(key) is not None:
+                if await uow.keys.lock(key) is not None:
                     return False
                 await uow.keys.save(KeyRecord(key=key, fingerprint=str(number), created_at=MOMENT))
                 await uow.commit()

@@ -62,15 +62,26 @@ class PaymentClaimsContract(StorageSuite):
         await stored(storage, mine, replace(other, platform_reference=None))
 
         async with storage.units() as uow:
-            await uow.purchases.claim(mine)
+            await uow.purchases.claim([mine])
             await uow.commit()
         with pytest.raises(ReferenceAlreadyClaimed):
             async with storage.units() as uow:
-                await uow.purchases.claim(other)
+                await uow.purchases.claim([other])
+                await uow.flush()
 
         async with storage.units() as uow:
             owners = await uow.purchases.owners([("sandbox", "pay-1")])
         assert owners[("sandbox", "pay-1")].purchase_id == mine.purchase_id
+
+    async def test_two_purchases_of_one_batch_cannot_claim_the_same_reference(self, storage: BillingStorage) -> None:
+        """Whoever is first in the batch, neither may have it."""
+        merchant = await registered(storage)
+        rivals = [a_purchase(merchant) for _ in range(2)]
+        await stored(storage, *rivals)
+
+        async with storage.units() as uow:
+            with pytest.raises(ReferenceAlreadyClaimed):
+                await uow.purchases.claim([replace(each, platform_reference="pay-1") for each in rivals])
 
     async def test_the_same_reference_on_another_platform_is_another_payment(self, storage: BillingStorage) -> None:
         """Platforms do not know of each other's ids."""
@@ -94,7 +105,7 @@ class PaymentClaimsContract(StorageSuite):
         async def claim(purchase: Purchase) -> bool:
             try:
                 async with storage.units() as uow:
-                    await uow.purchases.claim(purchase)
+                    await uow.purchases.claim([purchase])
                     await uow.commit()
             except ReferenceAlreadyClaimed:
                 return False

@@ -1,6 +1,7 @@
 """The contract of a unit of work."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -36,7 +37,7 @@ class TransactionsContract(StorageSuite):
             await uow.trials.claim(started.trial)
             await uow.trials.add([started.trial])
             await uow.purchases.add([purchase])
-            await uow.purchases.claim(purchase)
+            await uow.purchases.claim([purchase])
             await uow.journal.record(started.changes)
             await uow.inbox.record("source", ["message"], MOMENT)
 
@@ -107,11 +108,27 @@ class TransactionsContract(StorageSuite):
             await uow.purchases.add([purchase])
             with pytest.raises(StorageConflict):
                 await uow.trials.add([a_trial(merchant), a_trial(merchant)])
+                await uow.flush()
             with suppress(StorageConflict):  # refused or without effect: either is safe
                 await uow.commit()
 
         assert await storage.records.purchase(merchant.merchant_id, purchase.purchase_id) is None
         assert await storage.records.trial(merchant.merchant_id) is None
+
+    async def test_what_was_written_is_seen_by_the_next_question(self, storage: BillingStorage) -> None:
+        """A unit sees its own writes, however late they are sent."""
+        merchant = await registered(storage)
+        purchase = a_purchase(merchant)
+
+        async with storage.units() as uow:
+            await uow.purchases.add([purchase])
+            held = await uow.purchases.lock([(merchant.merchant_id, purchase.purchase_id)])
+            changed = replace(purchase, check_at=purchase.expires_at, version=purchase.version + 1)
+            await uow.purchases.save([changed])
+            seen = await uow.purchases.get(merchant.merchant_id, purchase.purchase_id)
+
+        assert list(held.values()) == [purchase]
+        assert seen == changed
 
     async def test_leaving_without_commit_lets_go_of_what_was_held(self, storage: BillingStorage) -> None:
         """A merchant held by a unit that was given up is free for the next."""
@@ -134,7 +151,7 @@ class TransactionsContract(StorageSuite):
         async with storage.units() as first, storage.units() as second:
             await first.merchants.lock(one.merchant_id)
             await second.merchants.lock(other.merchant_id)
-            await second.keys.get(a_request_key(other.merchant_id))
+            await second.keys.lock(a_request_key(other.merchant_id))
             await second.purchases.add([a_purchase(other, purchase_id=an_id())])
             await second.commit()
             await first.commit()

@@ -196,6 +196,7 @@ class TrialsContract(StorageSuite):
 
         async with storage.units() as first:
             await first.trials.add([a_trial(merchant)])
+            await first.flush()
             waiting = await self.stays_waiting(stored(storage, a_trial(merchant)))
             await first.commit()
 
@@ -213,6 +214,7 @@ class TrialsContract(StorageSuite):
         async with storage.units() as uow:
             with pytest.raises(StorageConflict):
                 await uow.trials.save([replace(trial, version=2, ends_at=trial.ends_at + DAY)])
+                await uow.flush()
 
         assert await storage.records.trial(trial.merchant_id) == _ended(trial)
 

@@ -75,5 +75,5 @@ async def stored(storage: BillingStorage, *rows: Purchase | Trial) -> None:
                 continue
             await uow.purchases.add([row])
             if row.platform_reference is not None:
-                await uow.purchases.claim(row)
+                await uow.purchases.claim([row])
         await uow.commit()

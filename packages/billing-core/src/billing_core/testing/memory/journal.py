@@ -78,8 +78,11 @@ class InMemoryKeyRecords:
     def __init__(self, transaction: Transaction) -> None:
         self._tx = transaction
 
-    async def get(self, key: RequestKey) -> KeyRecord | None:
-        """See `KeyRecords.get`."""
+    async def lock(self, key: RequestKey) -> KeyRecord | None:
+        """See `KeyRecords.lock`."""
+        if self._tx.view.keys.get(key) is None:
+            return None
+        await self._tx.hold(("key", key))
         return self._tx.view.keys.get(key)
 
     async def save(self, record: KeyRecord) -> None:

@@ -42,11 +42,12 @@ class InMemoryPurchases:
         found = ((reference, self._owner(reference)) for reference in references)
         return {reference: owner for reference, owner in found if owner is not None}
 
-    async def claim(self, purchase: Purchase) -> None:
+    async def claim(self, purchases: Sequence[Purchase]) -> None:
         """See `Purchases.claim`."""
-        if purchase.platform_reference is None:
-            raise ValueError("a purchase without a platform reference has nothing to claim")
-        await self._claim(purchase, purchase.platform_reference)
+        for purchase in purchases:
+            if purchase.platform_reference is None:
+                raise ValueError("a purchase without a platform reference has nothing to claim")
+            await self._claim(purchase, purchase.platform_reference)
 
     async def add(self, purchases: Sequence[Purchase]) -> None:
         """See `Purchases.add`."""

@@ -74,6 +74,9 @@ class InMemoryUnitOfWork:
         """See `UnitOfWork.now`."""
         return self._clock.now()
 
+    async def flush(self) -> None:
+        """See `UnitOfWork.flush`. In memory everything is checked as it is done."""
+
     async def commit(self) -> None:
         """See `UnitOfWork.commit`."""
         self._transaction.commit()
