@@ -167,6 +167,7 @@ async def test_case_30_a_trial_extended_while_the_job_runs_is_not_expired(worker
     with pytest.raises(StorageConflict):
         async with workers.storage.units() as stale:
             await stale.trials.save([read_before.expire(due, OPERATOR).trial])
+            await stale.flush()
     afterwards = (await workers.other.expire_trials(due)).done
 
     assert (meanwhile, afterwards) == (0, 0)
