@@ -10,6 +10,7 @@ from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 
 
@@ -18,6 +19,7 @@ class PostgresStorage:
     """Every storage port over one database, and numbers for ids, as `InMemoryStorage` has them."""
 
     units: PostgresUnits
+    requests: PostgresPurchaseRequests
     outbox: PostgresOutbox
     housekeeping: PostgresHousekeeping
     leadership: PostgresLeadership
@@ -30,6 +32,7 @@ class PostgresStorage:
         """All of them over the database."""
         return cls(
             units=PostgresUnits(database),
+            requests=PostgresPurchaseRequests(database),
             outbox=PostgresOutbox(database),
             housekeeping=PostgresHousekeeping(database),
             leadership=PostgresLeadership(database),

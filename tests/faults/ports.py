@@ -90,6 +90,7 @@ class FaultyPorts:
         self._hook, self._slow, self._task, self._storage = hook, slow, task, storage
         self.is_dead = False
         self.tables, self.clock, self.numbers = storage.tables, storage.clock, storage.numbers
+        self.requests = self._port("requests", storage.requests, StorageUnavailable)
         self.outbox = self._port("outbox", storage.outbox, StorageUnavailable)
         self.housekeeping = self._port("housekeeping", storage.housekeeping, StorageUnavailable)
         self.runs = self._port("runs", storage.runs, StorageUnavailable)

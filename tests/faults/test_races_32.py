@@ -7,6 +7,7 @@ from tests.faults.crowd import ROUNDS, WAYS, at_once, register, told_in
 from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.packs import default_price_book
 from billing_core.domain.return_urls import ReturnUrlPolicy
@@ -52,6 +53,7 @@ async def test_one_key_is_one_purchase(database: Database) -> None:
     platform is asked for one checkout."""
     platform = ScriptedPlatform()
     create = CreatePurchase(
+        requests=PostgresPurchaseRequests(database),
         units=PostgresUnits(database),
         replays=_forgetful(),
         platforms={platform.name: platform},

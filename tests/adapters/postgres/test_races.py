@@ -9,6 +9,7 @@ from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.idempotency import Answer
 from billing_core.domain.packs import default_price_book
@@ -65,6 +66,7 @@ class TestPurchases:
         merchant, platform = a_merchant(), ScriptedPlatform()
         await register(database, merchant)
         create = CreatePurchase(
+            requests=PostgresPurchaseRequests(database),
             units=PostgresUnits(database),
             replays=InMemoryReplayCache(),
             platforms={platform.name: platform},

@@ -219,6 +219,7 @@ def _sell_through(billing: InMemoryBilling, platforms: Mapping[str, PaymentPlatf
     """This will have Billing in memory ask these platforms."""
     units, clock, new_id = billing.storage.units, billing.clock, billing.new_id
     billing.create_purchase = CreatePurchase(
+        requests=billing.storage.requests,
         units=units,
         replays=billing.replays,
         platforms=platforms,

@@ -52,6 +52,7 @@ class TestPatience:
         billing = InMemoryBilling(platforms=[_Hanging()])
         caller = await billing.register()
         create = CreatePurchase(
+            requests=billing.storage.requests,
             units=billing.storage.units,
             replays=billing.replays,
             platforms=billing.platforms,

@@ -20,6 +20,8 @@ from billing_core.errors import (
 )
 from billing_core.ports.storage import UnitOfWork
 from billing_core.testing import InMemoryBilling
+from billing_core.testing.memory.requests import InMemoryPurchaseRequests
+from billing_core.testing.memory.tables import Tables
 from billing_core.use_cases.answers import Answered
 from billing_core.use_cases.create_purchase import ROUTE, CreatePurchase, PurchaseRequest
 
@@ -127,6 +129,7 @@ class TestIdempotency:
         caller = await billing.register()
         first = await billing.create_purchase(caller, "key-1", LARGE)
         create = CreatePurchase(
+            requests=InMemoryPurchaseRequests(Tables(), _away),
             units=_away,
             replays=billing.replays,
             platforms=billing.platforms,

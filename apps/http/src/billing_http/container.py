@@ -7,6 +7,7 @@ from dependency_injector import containers, providers
 from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.nats.publisher import NatsMessageSender
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.client import is_up
 from billing_adapters.redis.replay_cache import RedisReplayCache
@@ -17,7 +18,7 @@ from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_http.state import Billing, Probe
-from billing_http.time_limits import BoundedUnits
+from billing_http.time_limits import BoundedRequests, BoundedUnits
 from billing_http.tokens import token_verifier
 
 
@@ -33,6 +34,9 @@ class Container(containers.DeclarativeContainer):
     platforms = resources.provided.platforms.by_name
 
     units = providers.Singleton(BoundedUnits, providers.Singleton(PostgresUnits, resources.provided.database))
+    requests = providers.Singleton(
+        BoundedRequests, providers.Singleton(PostgresPurchaseRequests, resources.provided.database)
+    )
     records = providers.Singleton(PostgresRecords, resources.provided.database)
     replays = providers.Singleton(RedisReplayCache, resources.provided.redis)
     sender = providers.Singleton(NatsMessageSender, resources.provided.nats)
@@ -42,6 +46,7 @@ class Container(containers.DeclarativeContainer):
     )
     create_purchase = providers.Singleton(
         CreatePurchase,
+        requests=requests,
         units=units,
         replays=replays,
         platforms=platforms,

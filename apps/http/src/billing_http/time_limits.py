@@ -7,8 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from billing_core.domain.idempotency import KeyRecord, RequestKey
+from billing_core.domain.purchases import Purchase, PurchaseDecision
 from billing_core.errors import StorageUnavailable
-from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+from billing_core.ports.storage import OpenUnitOfWork, PurchaseRequests, Standing, UnitOfWork
 
 STORAGE_S = 1.7
 # Two transactions and a platform call of at most 12 s between them; below the 30 s a key stays locked.
@@ -39,3 +41,25 @@ class BoundedUnits:
     async def _bounded(self) -> AsyncIterator[UnitOfWork]:
         async with within(STORAGE_S), self._units() as unit:
             yield unit
+
+
+class BoundedRequests:
+    """Lets each step of the short way last at most `STORAGE_S`."""
+
+    def __init__(self, requests: PurchaseRequests) -> None:
+        self._requests = requests
+
+    async def look(self, key: RequestKey) -> Standing | None:
+        """See `PurchaseRequests.look`. Raises StorageUnavailable where it takes too long."""
+        async with within(STORAGE_S):
+            return await self._requests.look(key)
+
+    async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
+        """See `PurchaseRequests.open`. Raises StorageUnavailable where it takes too long."""
+        async with within(STORAGE_S):
+            await self._requests.open(standing, opened, record)
+
+    async def hand_out(self, before: Purchase, taken: PurchaseDecision, held: KeyRecord, answered: KeyRecord) -> None:
+        """See `PurchaseRequests.hand_out`. Raises StorageUnavailable where it takes too long."""
+        async with within(STORAGE_S):
+            await self._requests.hand_out(before, taken, held, answered)

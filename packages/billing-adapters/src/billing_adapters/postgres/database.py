@@ -19,7 +19,7 @@ from billing_adapters.postgres.patience import PROMPT, Patience
 from billing_adapters.postgres.pool import Pool, throw_away
 from billing_adapters.postgres.refusals import is_broken, translated
 from billing_adapters.postgres.statements import Statement
-from billing_adapters.postgres.wire import Record, Transaction, Wire
+from billing_adapters.postgres.wire import OneStatement, Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
 
 PING_TIMEOUT_S: Final = 1.0
@@ -95,6 +95,12 @@ class Database:
         (default: the database's patience)."""
         async with self._pool.lent() as connection:
             yield Wire(connection, self.patience.statement_s if timeout_s is None else timeout_s)
+
+    @asynccontextmanager
+    async def one_statement(self) -> AsyncIterator[OneStatement]:
+        """This will lend a connection for a transaction of one statement, which its commit sends."""
+        async with self._pool.lent() as connection:
+            yield OneStatement(connection, self.patience.statement_s)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 

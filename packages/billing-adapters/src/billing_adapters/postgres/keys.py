@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billing_adapters.postgres.rows import KEY_COLUMNS, key_record_of, key_values
@@ -17,6 +17,15 @@ _LOCK: Final = Statement(
     select(*KEY_COLUMNS).where(*[idempotency_keys.c[name] == bindparam(name) for name in _SCOPE]).with_for_update()
 )
 _new = insert(idempotency_keys).values({each.name: bindparam(each.name, type_=each.type) for each in KEY_COLUMNS})
+_ADD: Final = Write(_new.on_conflict_do_nothing())
+_REPLACE: Final = Write(
+    update(idempotency_keys)
+    .values({each.name: bindparam(each.name, type_=each.type) for each in KEY_COLUMNS if each.name not in _SCOPE})
+    .where(*[idempotency_keys.c[name] == bindparam(name) for name in _SCOPE])
+    .where(idempotency_keys.c.purchase_id.is_not_distinct_from(bindparam("since_purchase_id")))
+    .where(idempotency_keys.c.locked_until.is_not_distinct_from(bindparam("since_locked_until")))
+    .where(idempotency_keys.c.outcome.is_(None))
+)
 _SAVE: Final = Write(
     _new.on_conflict_do_update(
         index_elements=_SCOPE,
@@ -38,5 +47,17 @@ class PostgresKeyRecords:
 
     async def save(self, record: KeyRecord) -> None:
         """This will store the record, new or changed."""
-        names = [each.name for each in KEY_COLUMNS]
-        await self._transaction.write(_SAVE, dict(zip(names, key_values(record), strict=True)), rows=1)
+        await self._transaction.write(_SAVE, _values(record), rows=1)
+
+    async def add(self, record: KeyRecord) -> None:
+        """This will store a new record. The commit raises StorageConflict where there is one."""
+        await self._transaction.write(_ADD, _values(record), rows=1)
+
+    async def replace(self, before: KeyRecord, after: KeyRecord) -> None:
+        """This will store a record's answer. The commit raises StorageConflict where it is not as it was before."""
+        since = {"since_purchase_id": before.purchase_id, "since_locked_until": before.locked_until}
+        await self._transaction.write(_REPLACE, _values(after) | since, rows=1)
+
+
+def _values(record: KeyRecord) -> dict[str, object]:
+    return dict(zip([each.name for each in KEY_COLUMNS], key_values(record), strict=True))

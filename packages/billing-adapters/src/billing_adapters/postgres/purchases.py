@@ -110,10 +110,19 @@ _CLAIM: Final = Write(
         ),
     )
 )
-_SAVE: Final = Write(
+_save = (
     update(purchases)
     .values({name: _GIVEN.c[name] for name in _NAMES if name not in _FIXED})
     .where(purchases.c.merchant_id == _GIVEN.c.merchant_id, purchases.c.purchase_id == _GIVEN.c.purchase_id)
+)
+_SAVE: Final = Write(_save)
+_REPLACE: Final = Write(
+    _save.where(
+        purchases.c.version == bindparam("since_version"),
+        # These two may change without another version.
+        purchases.c.check_at.is_not_distinct_from(bindparam("since_check_at")),
+        purchases.c.observed_at.is_not_distinct_from(bindparam("since_observed_at")),
+    )
 )
 _DUE_FOR_CHECK: Final = Statement(
     columns_of(purchases)
@@ -203,6 +212,16 @@ class PostgresPurchases:
         if changed:
             rows = [purchase_values(each) for each in changed]
             await self._transaction.write(_SAVE, arrays(PURCHASE_COLUMNS, rows), rows=len(changed), otherwise=_not_held)
+
+    async def replace(self, before: Purchase, after: Purchase) -> None:
+        """This will store a changed purchase. The commit raises StorageConflict where it is not as it was before."""
+        values: dict[str, object] = {
+            **arrays(PURCHASE_COLUMNS, [purchase_values(after)]),
+            "since_version": before.version,
+            "since_check_at": before.check_at,
+            "since_observed_at": before.observed_at,
+        }
+        await self._transaction.write(_REPLACE, values, rows=1)
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
         """Up to `limit` purchases whose check time has come, longest due first; not held."""

@@ -78,16 +78,21 @@ class Write(Statement):
 
 
 @cache
-def together(writes: tuple[Write, ...]) -> str:
+def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None) -> str:
     """One statement that does several writes and gives how many rows each of them had, in columns `w0 …`. Its
     arguments are theirs, one after the other. Each sees the tables as they were before all of them, so no two may be
-    of one table."""
+    of one table. Where `rows` says how many rows each should have, others are an error (a division by zero)."""
     parts, before = [], 0
     for place, write in enumerate(writes):
         parts.append(f"w{place} as ({_from(write.text, before)})")
         before += len(write.names)
-    counts = ", ".join(f"(select count(*) from w{place}) as w{place}" for place in range(len(writes)))  # noqa: S608
-    return f"with {', '.join(parts)} select {counts}"
+    counts = [f"(select count(*) from w{place})" for place in range(len(writes))]  # noqa: S608 - no value is in it
+    if rows is not None:
+        counts = [
+            count if many is None else f"1 / ({count} = {many})::int" for count, many in zip(counts, rows, strict=True)
+        ]
+    named = ", ".join(f"{count} as w{place}" for place, count in enumerate(counts))
+    return f"with {', '.join(parts)} select {named}"
 
 
 def _from(text: str, before: int) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import asyncpg
+
 from billing_adapters.postgres.refusals import translated
 from billing_adapters.postgres.statements import Statement, Write, together
 from billing_core.errors import BillingError, StorageConflict
@@ -138,3 +140,24 @@ class Transaction(Wire):
         if not self._over:
             self._over = True
             await self.command("rollback")
+
+
+class OneStatement(Transaction):
+    """A transaction that is a single statement: every write of it, or none where one touches other rows than it
+    should. It asks nothing and holds nothing, and needs neither begin nor commit of the server's."""
+
+    __slots__ = ()
+
+    async def flush(self) -> None:
+        """Not here. Raises RuntimeError: whatever would ask, or write a table twice, needs a transaction."""
+        raise RuntimeError("a transaction of one statement asks nothing and writes each table once")
+
+    async def commit(self) -> None:
+        """This will write. Raises StorageConflict, with nothing written, where a row is not as it was expected."""
+        writes, rows = tuple(each.write for each in self._pending), tuple(each.rows for each in self._pending)
+        arguments = [argument for each in self._pending for argument in each.arguments]
+        with translated:
+            try:
+                await self._connection.fetchrow(together(writes, rows), *arguments, timeout=self._timeout_s)
+            except asyncpg.DivisionByZeroError as changed:
+                raise StorageConflict("what was expected has changed meanwhile") from changed

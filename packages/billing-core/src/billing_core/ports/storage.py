@@ -15,7 +15,7 @@ from uuid import UUID
 from billing_core.domain.events import Change
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
-from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.publishing import OutboxEvent
@@ -261,6 +261,37 @@ class OpenUnitOfWork(Protocol):
 
     def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A new transaction, for `async with`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a merchant's request meets: the merchant, the number of its latest event, what is remembered of the
+    request's key, and the open purchases, newest first."""
+
+    merchant: Merchant
+    sequence: int
+    record: KeyRecord | None
+    open_purchases: Sequence[Purchase]
+
+
+class PurchaseRequests(Protocol):
+    """The short way of a request for a purchase: one question, and one statement for all that comes of it. Nothing is
+    held in between; who was overtaken meanwhile is told so by StorageConflict, with nothing stored, and takes the long
+    way, a unit of work (optimistic concurrency control)."""
+
+    async def look(self, key: RequestKey) -> Standing | None:
+        """What the request under the key meets; None where the merchant is not known."""
+        ...
+
+    async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
+        """This will store a new purchase, its changes and its key. Raises StorageConflict where the merchant has had
+        an event since, or the key is in use."""
+        ...
+
+    async def hand_out(self, before: Purchase, taken: PurchaseDecision, held: KeyRecord, answered: KeyRecord) -> None:
+        """This will store the purchase with the checkout it took, and the answer under its key. Raises StorageConflict
+        where the purchase or what is remembered of the key is not what it was, or the reference is another's."""
         ...
 
 

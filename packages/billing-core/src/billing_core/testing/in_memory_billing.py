@@ -110,6 +110,7 @@ class InMemoryBilling:
             units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
         )
         self.create_purchase = CreatePurchase(
+            requests=self.storage.requests,
             units=units,
             replays=self.replays,
             platforms=self.platforms,

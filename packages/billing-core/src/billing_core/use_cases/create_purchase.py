@@ -5,26 +5,28 @@ frozen; the second takes the checkout the platform made. A crash in between is f
 by the next request for the same pack, or by the reconciler, and only one checkout URL is ever handed out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Offer, PriceBook
-from billing_core.domain.purchases import Purchase, PurchaseStatus, create_purchase
+from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus, create_purchase
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import (
     IdempotencyKeyInUse,
     PlatformError,
     PlatformRejected,
     PurchaseNotFound,
+    StorageConflict,
     TooManyOpenPurchases,
 )
 from billing_core.ports.clock import Clock, NewId
 from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
-from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
+from billing_core.ports.storage import OpenUnitOfWork, PurchaseRequests, UnitOfWork
 from billing_core.use_cases.answers import Answered, remember, replay
 from billing_core.use_cases.ask_platforms import PATIENCE_S, in_time
 from billing_core.use_cases.caller import Caller
@@ -58,12 +60,22 @@ class _Attempt:
     outcome: str
 
 
+def _begun(record: KeyRecord, created: PurchaseDecision, merchant: Merchant) -> _Attempt:
+    return _Attempt(
+        record=record.locked(record.created_at, created.purchase.purchase_id),
+        purchase=created.purchase,
+        account=PlatformAccount.of(merchant),
+        outcome="created",
+    )
+
+
 class CreatePurchase:
     """Opens a purchase and its checkout."""
 
     def __init__(
         self,
         *,
+        requests: PurchaseRequests,
         units: OpenUnitOfWork,
         replays: ReplayCache,
         platforms: Mapping[str, PaymentPlatform],
@@ -73,7 +85,7 @@ class CreatePurchase:
         new_id: NewId,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        self._units, self._replays, self._platforms = units, replays, platforms
+        self._requests, self._units, self._replays, self._platforms = requests, units, replays, platforms
         self._price_book, self._return_urls = price_book, return_urls
         self._clock, self._new_id, self._patience_s = clock, new_id, patience_s
 
@@ -89,9 +101,7 @@ class CreatePurchase:
         key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key=idempotency_key)
         if replayed := await replay(self._replays, key, request.fingerprint):
             return replayed
-        async with self._units() as uow:
-            opened = await self._open(uow, caller, key, request)
-            await uow.commit()
+        opened = await self._open(caller, key, request)
         if isinstance(opened, _Attempt):
             checkout = await self._make_checkout(opened, caller)
             opened = await self._hand_out(opened, checkout, caller)
@@ -99,7 +109,22 @@ class CreatePurchase:
 
     # --- before the platform is called -----------------------------------------------------------------------------
 
-    async def _open(
+    async def _open(self, caller: Caller, key: RequestKey, request: PurchaseRequest) -> Answered | _Attempt:
+        standing = await self._requests.look(key)
+        merchant, now = caller.known(None if standing is None else standing.merchant), self._clock.now()
+        if standing is not None and standing.record is None:
+            choice = self._choose(merchant, standing.open_purchases, request, caller, now)
+            if isinstance(choice, PurchaseDecision):
+                attempt = _begun(KeyRecord(key=key, fingerprint=request.fingerprint, created_at=now), choice, merchant)
+                with suppress(StorageConflict):  # then somebody else was faster: one after the other
+                    await self._requests.open(standing, choice, attempt.record)
+                    return attempt
+        async with self._units() as uow:
+            opened = await self._open_in_turn(uow, caller, key, request)
+            await uow.commit()
+        return opened
+
+    async def _open_in_turn(
         self, uow: UnitOfWork, caller: Caller, key: RequestKey, request: PurchaseRequest
     ) -> Answered | _Attempt:
         merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
@@ -132,15 +157,31 @@ class CreatePurchase:
             if not _was_refused(resumed, now):
                 return resumed, "created"
             # An attempt that outlived its lock was refused meanwhile, and could not free a key that was ours by then.
+        choice = self._choose(merchant, await uow.purchases.open_of(caller.merchant_id), request, caller, now)
+        if isinstance(choice, Purchase):
+            return choice, "reused"
+        await uow.purchases.add([choice.purchase])
+        await uow.journal.record(choice.changes)
+        return choice.purchase, "created"
+
+    def _choose(
+        self,
+        merchant: Merchant,
+        open_purchases: Sequence[Purchase],
+        request: PurchaseRequest,
+        caller: Caller,
+        now: datetime,
+    ) -> Purchase | PurchaseDecision:
+        """The open purchase of the same pack, or a new one."""
         catalog = self._price_book.at(now)
         offer = catalog.offer(request.pack, wanted_currency=request.currency, home_currency=merchant.currency)
-        usable = [each for each in await uow.purchases.open_of(caller.merchant_id) if each.is_usable(now)]
+        usable = [each for each in open_purchases if each.is_usable(now)]
         if already := next((each for each in usable if _same_offer(each.offer, offer)), None):
-            return already, "reused"
+            return already
         if len(usable) >= catalog.max_open_purchases:
             raise TooManyOpenPurchases(catalog.max_open_purchases)
         platform = self._platforms[merchant.platform]
-        created = create_purchase(
+        return create_purchase(
             self._new_id(),
             merchant,
             offer,
@@ -150,9 +191,6 @@ class CreatePurchase:
             now=now,
             by=caller.origin,
         )
-        await uow.purchases.add([created.purchase])
-        await uow.journal.record(created.changes)
-        return created.purchase, "created"
 
     # --- the call, and after ---------------------------------------------------------------------------------------
 
@@ -184,6 +222,16 @@ class CreatePurchase:
             await uow.commit()
 
     async def _hand_out(self, attempt: _Attempt, checkout: Checkout, caller: Caller) -> Answered:
+        now = self._clock.now()
+        taken = attempt.purchase.checkout_made(checkout.platform_reference, checkout.url, now, caller.origin)
+        answer = _answer_of(taken.purchase, attempt.outcome, now)
+        try:
+            await self._requests.hand_out(attempt.purchase, taken, attempt.record, attempt.record.answered(answer))
+        except StorageConflict:  # the purchase or the key was somebody else's meanwhile
+            return await self._hand_out_in_turn(attempt, checkout, caller)
+        return Answered(answer=answer, replayed=False)
+
+    async def _hand_out_in_turn(self, attempt: _Attempt, checkout: Checkout, caller: Caller) -> Answered:
         purchase_id = attempt.purchase.purchase_id
         async with self._units() as uow:
             held = await uow.purchases.lock([(caller.merchant_id, purchase_id)])
@@ -216,10 +264,13 @@ async def _stored(uow: UnitOfWork, attempt: _Attempt) -> KeyRecord | None:
 
 
 async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcome: str, now: datetime) -> Answered:
-    document = PurchaseView.of(purchase, now).model_dump_json().encode()
-    answer = Answer(outcome=outcome, document=document)
+    answer = _answer_of(purchase, outcome, now)
     await uow.keys.save(record.answered(answer))
     return Answered(answer=answer, replayed=False)
+
+
+def _answer_of(purchase: Purchase, outcome: str, now: datetime) -> Answer:
+    return Answer(outcome=outcome, document=PurchaseView.of(purchase, now).model_dump_json().encode())
 
 
 def _was_refused(purchase: Purchase, now: datetime) -> bool:

@@ -7,6 +7,7 @@ from billing_core.testing.contracts.messages import InboxContract, KeyRecordsCon
 from billing_core.testing.contracts.outbox import JobRunsContract, LeadershipContract, OutboxContract
 from billing_core.testing.contracts.parked_messages import ParkedMessagesContract
 from billing_core.testing.contracts.payment_claims import ArchiveContract, PaymentClaimsContract
+from billing_core.testing.contracts.purchase_requests import PurchaseRequestsContract
 from billing_core.testing.contracts.purchases import PurchasesContract
 from billing_core.testing.contracts.records import BillingRecordsContract
 from billing_core.testing.contracts.transactions import TransactionsContract
@@ -18,6 +19,7 @@ class StorageContract(
     MerchantsContract,
     TrialsContract,
     PurchasesContract,
+    PurchaseRequestsContract,
     PaymentClaimsContract,
     ArchiveContract,
     JournalContract,

@@ -14,6 +14,7 @@ from billing_core.ports.storage import (
     Leadership,
     OpenUnitOfWork,
     Outbox,
+    PurchaseRequests,
 )
 from billing_core.testing.builders import a_merchant
 
@@ -26,6 +27,8 @@ class BillingStorage(Protocol):
 
     @property
     def units(self) -> OpenUnitOfWork: ...
+    @property
+    def requests(self) -> PurchaseRequests: ...
     @property
     def outbox(self) -> Outbox: ...
     @property
