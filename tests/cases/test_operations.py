@@ -256,7 +256,7 @@ async def test_case_39_a_storm_of_requests_while_the_platform_fails_leaves_one_o
 
 
 async def test_case_39_the_cap_on_open_purchases_holds_for_requests_at_once(database: Database) -> None:
-    """Three packs at once, two may be open: the third is refused, whoever comes last [akash#3756]."""
+    """Three packs at once, two may be open: one is refused, whoever comes last [akash#3756]."""
     two = Catalog(version="two", packs=default_catalog().packs, max_open_purchases=2)
     workers = Workers(database, catalog=two)
     caller = await workers.one.register()
@@ -271,7 +271,7 @@ async def test_case_39_the_cap_on_open_purchases_holds_for_requests_at_once(data
     packs = zip((workers.one, workers.other, workers.another()), ("small", "medium", "large"), strict=True)
     asked = await workers.in_order(the_merchant(caller.merchant_id), *(wanted(each, pack) for each, pack in packs))
 
-    assert asked == [True, True, False]
+    assert sorted(asked) == [False, True, True]
     assert len(workers.platform.payments) == 2
 
 

@@ -61,6 +61,12 @@ async def _platform_accepts_again(world: World) -> None:
     await world.buy(world.start(), "m-1")
 
 
+async def _was_refused(world: World) -> None:
+    await _platform_refuses(world)
+    await _refused_purchase(world, world.start())
+    world.platforms["stripe"].recover()
+
+
 def _platform_is_away(*, after_effect: bool) -> Any:
     async def arrange(world: World) -> None:
         await announce(world, "m-3")
@@ -138,5 +144,11 @@ HANDLERS = (
             "the first purchase failed": lambda world: world.purchase().status is PurchaseStatus.FAILED,
             "the key was free for another": lambda world: world.purchase(-1).status is PurchaseStatus.PENDING,
         },
+    ),
+    Handler(
+        name="buy again what the platform refused",
+        arrange=_was_refused,
+        attempt=lambda world, process: world.buy(process, "m-1"),
+        facts={"another purchase is open": lambda world: world.purchase(-1).status is PurchaseStatus.PENDING},
     ),
 )
