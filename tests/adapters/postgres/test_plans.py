@@ -12,7 +12,7 @@ import pytest
 from billing_adapters import postgres
 from billing_adapters.embedded import EmbeddedServers
 from billing_adapters.postgres import migrations
-from billing_adapters.postgres.statements import Statement
+from billing_adapters.postgres.statements import RowsWrite, Statement
 
 
 def _written() -> Iterator[tuple[str, Statement]]:
@@ -22,6 +22,8 @@ def _written() -> Iterator[tuple[str, Statement]]:
         for name, value in held.items():
             if isinstance(value, Statement):
                 yield f"{module.name}.{name}", value
+            elif isinstance(value, RowsWrite):
+                yield from ((f"{module.name}.{name}.{how}", getattr(value, how)) for how in ("one", "many"))
             elif isinstance(value, dict) and any(isinstance(each, Statement) for each in value.values()):
                 yield from ((f"{module.name}.{name}[{key}]", each) for key, each in value.items())
 
@@ -78,7 +80,8 @@ async def test_no_statement_reads_a_whole_table(never_used_url: str, name: str) 
         ("purchases._PAST_DEADLINE", "purchases_to_expire"),
         ("purchases._ARCHIVE", "purchases_to_archive"),
         ("purchases._LOCK", "purchases_purchase_id_unique"),
-        ("purchases._SAVE", "purchases_purchase_id_unique"),
+        ("purchases._SAVE.many", "purchases_purchase_id_unique"),
+        ("purchases._REPLACE.one", "purchases_purchase_id_unique"),
         ("purchases._OWNERS", "payment_claims_pk"),
         ("trials._LOCK_DUE", "trials_due"),
         ("trials._LOCK_TO_REMIND", "trials_due"),
@@ -108,9 +111,9 @@ WAITING_INSERTS = [
     "inbox._RECORD",
     "merchants._ADD",
     "parked._ADD",
-    "purchases._ADD",
-    "purchases._CLAIM",
-    "trials._ADD",
+    "purchases._ADD.many",
+    "purchases._CLAIM.many",
+    "trials._ADD.many",
 ]
 
 

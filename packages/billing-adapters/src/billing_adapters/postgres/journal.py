@@ -7,7 +7,7 @@ from sqlalchemy import any_, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import HISTORY_COLUMNS, OUTBOX_COLUMNS, Values, history_values
-from billing_adapters.postgres.statements import Statement, Write, arrays, given
+from billing_adapters.postgres.statements import RowsWrite, Statement
 from billing_adapters.postgres.tables import history, merchants, outbox
 from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.events import Change
@@ -24,18 +24,23 @@ _HOLD: Final = Statement(
     .order_by(merchants.c.merchant_id)
     .with_for_update(key_share=True)
 )
-_COUNTED = given(_COUNT_COLUMNS, name="counted")
-_HISTORY = given(HISTORY_COLUMNS)
-_OUTBOX = given(OUTBOX_COLUMNS)
-_NOTE: Final = Write(insert(history).from_select([each.name for each in HISTORY_COLUMNS], select(*_HISTORY.c)))
-_ADVANCE: Final = Write(
-    update(merchants)
-    .values(event_sequence=_COUNTED.c.event_sequence)
-    .where(merchants.c.merchant_id == _COUNTED.c.merchant_id)
+_NOTE: Final = RowsWrite(
+    HISTORY_COLUMNS,
+    lambda given: insert(history).from_select([each.name for each in HISTORY_COLUMNS], select(*given.c)),
+)
+_ADVANCE: Final = RowsWrite(
+    _COUNT_COLUMNS,
+    lambda counted: (
+        update(merchants)
+        .values(event_sequence=counted.c.event_sequence)
+        .where(merchants.c.merchant_id == counted.c.merchant_id)
+    ),
+    name="counted",
 )
 # Notifications of one transaction that say the same are sent once, when it commits.
-_ANNOUNCE: Final = Write(
-    insert(outbox).from_select([each.name for each in OUTBOX_COLUMNS], select(*_OUTBOX.c)),
+_ANNOUNCE: Final = RowsWrite(
+    OUTBOX_COLUMNS,
+    lambda given: insert(outbox).from_select([each.name for each in OUTBOX_COLUMNS], select(*given.c)),
     calling=func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''")),
 )
 
@@ -55,7 +60,7 @@ class PostgresJournal:
         """
         if not changes:
             return
-        await self._transaction.write(_NOTE, arrays(HISTORY_COLUMNS, [history_values(each) for each in changes]))
+        await self._transaction.store(_NOTE, [history_values(each) for each in changes])
         announced = {change.merchant_id for change in changes if change.fact is not None}
         if not announced:
             return
@@ -63,8 +68,8 @@ class PostgresJournal:
         sequences = self._transaction.sequences
         events = _events(changes, sequences)
         counted = [(merchant_id, sequences[merchant_id]) for merchant_id in sorted(announced)]
-        await self._transaction.write(_ADVANCE, arrays(_COUNT_COLUMNS, counted), rows=len(counted))
-        await self._transaction.write(_ANNOUNCE, arrays(OUTBOX_COLUMNS, events))
+        await self._transaction.store(_ADVANCE, counted, rows=len(counted))
+        await self._transaction.store(_ANNOUNCE, events)
 
     async def _hold(self, merchant_ids: Set[str]) -> None:
         """This will hold the merchants' rows, in order, so that nobody else counts their events meanwhile."""

@@ -7,7 +7,7 @@ from sqlalchemy import any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import MERCHANT_COLUMNS, merchant_of, merchant_values
-from billing_adapters.postgres.statements import Statement, Write, arrays, given
+from billing_adapters.postgres.statements import RowsWrite, Statement, arrays, given
 from billing_adapters.postgres.tables import merchants
 from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.merchants import Merchant
@@ -30,10 +30,13 @@ _ADD: Final = Statement(
     .on_conflict_do_nothing()
     .returning(_ID)
 )
-_SAVE: Final = Write(
-    update(merchants)
-    .values({name: _GIVEN.c[name] for name in ("platform_domain", "currency")})
-    .where(_GIVEN.c.merchant_id == _ID)
+_SAVE: Final = RowsWrite(
+    MERCHANT_COLUMNS,
+    lambda given: (
+        update(merchants)
+        .values({name: given.c[name] for name in ("platform_domain", "currency")})
+        .where(given.c.merchant_id == _ID)
+    ),
 )
 
 
@@ -70,7 +73,7 @@ class PostgresMerchants:
         if not changed:
             return
         rows = [merchant_values(merchant) for merchant in changed]
-        await self._transaction.write(_SAVE, arrays(MERCHANT_COLUMNS, rows), rows=len(changed), otherwise=_not_there)
+        await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_not_there)
 
     async def _by_id(self, statement: Statement, merchant_ids: Sequence[str]) -> dict[str, Merchant]:
         rows = await self._transaction.rows(statement, merchant_ids=list(merchant_ids))

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, Table, and_, bindparam, delete, or_, select, union_all, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import FromClause, Select, Table, Update, and_, bindparam, delete, or_, select, union_all, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 
 from billing_adapters.postgres.rows import PURCHASE_COLUMNS, ids, purchase_of, purchase_values
-from billing_adapters.postgres.statements import Statement, Write, among, arrays, given
+from billing_adapters.postgres.statements import RowsWrite, Statement, among, given
 from billing_adapters.postgres.tables import (
     archived_purchases,
     is_looked_after,
@@ -30,7 +30,6 @@ _FIXED = {
     "merchant_id", "purchase_id", "platform", "platform_account_id", "pack", "catalog_version", "credits",
     "bonus_credits", "amount_minor", "currency", "return_url", "created_at",
 }  # fmt: skip
-_GIVEN = given(PURCHASE_COLUMNS)
 _WANTED = given([purchases.c.merchant_id, purchases.c.purchase_id], name="wanted")
 _REFERENCES = given([payment_claims.c.platform, payment_claims.c.platform_reference], name="wanted")
 _LIMIT = bindparam("limit", type_=purchases.c.version.type)
@@ -90,40 +89,55 @@ _OWNERS: Final = Statement(
         ),
     )
 )
-_ADD: Final = Write(
-    insert(purchases).from_select(_NAMES, select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.purchase_id))
+_ADD: Final = RowsWrite(
+    PURCHASE_COLUMNS,
+    lambda given: insert(purchases).from_select(
+        _NAMES, select(*given.c).order_by(given.c.merchant_id, given.c.purchase_id)
+    ),
 )
-_CLAIMED = given(payment_claims.c, name="claimed")
-_claim = insert(payment_claims).from_select(
-    [column.name for column in payment_claims.c],
-    select(*_CLAIMED.c).order_by(_CLAIMED.c.platform, _CLAIMED.c.platform_reference),
-)
-_CLAIM_NEW: Final = Write(_claim)
-# One's own claim counts as another of the rows, somebody else's does not.
-_CLAIM: Final = Write(
-    _claim.on_conflict_do_update(
+
+
+def _claim(claimed: FromClause) -> Insert:
+    return insert(payment_claims).from_select(
+        [column.name for column in payment_claims.c],
+        select(*claimed.c).order_by(claimed.c.platform, claimed.c.platform_reference),
+    )
+
+
+def _claim_again(claimed: FromClause) -> Insert:
+    """One's own claim counts as another of the rows, somebody else's does not."""
+    claim = _claim(claimed)
+    return claim.on_conflict_do_update(
         index_elements=[payment_claims.c.platform, payment_claims.c.platform_reference],
-        set_={"purchase_id": _claim.excluded.purchase_id},
+        set_={"purchase_id": claim.excluded.purchase_id},
         where=and_(
-            payment_claims.c.merchant_id == _claim.excluded.merchant_id,
-            payment_claims.c.purchase_id == _claim.excluded.purchase_id,
+            payment_claims.c.merchant_id == claim.excluded.merchant_id,
+            payment_claims.c.purchase_id == claim.excluded.purchase_id,
         ),
     )
-)
-_save = (
-    update(purchases)
-    .values({name: _GIVEN.c[name] for name in _NAMES if name not in _FIXED})
-    .where(purchases.c.merchant_id == _GIVEN.c.merchant_id, purchases.c.purchase_id == _GIVEN.c.purchase_id)
-)
-_SAVE: Final = Write(_save)
-_REPLACE: Final = Write(
-    _save.where(
+
+
+def _save(given: FromClause) -> Update:
+    return (
+        update(purchases)
+        .values({name: given.c[name] for name in _NAMES if name not in _FIXED})
+        .where(purchases.c.merchant_id == given.c.merchant_id, purchases.c.purchase_id == given.c.purchase_id)
+    )
+
+
+def _save_if_unchanged(given: FromClause) -> Update:
+    return _save(given).where(
         purchases.c.version == bindparam("since_version"),
         # These two may change without another version.
         purchases.c.check_at.is_not_distinct_from(bindparam("since_check_at")),
         purchases.c.observed_at.is_not_distinct_from(bindparam("since_observed_at")),
     )
-)
+
+
+_CLAIM_NEW: Final = RowsWrite(payment_claims.c.values(), _claim, name="claimed")
+_CLAIM: Final = RowsWrite(payment_claims.c.values(), _claim_again, name="claimed")
+_SAVE: Final = RowsWrite(PURCHASE_COLUMNS, _save)
+_REPLACE: Final = RowsWrite(PURCHASE_COLUMNS, _save_if_unchanged)
 _DUE_FOR_CHECK: Final = Statement(
     columns_of(purchases)
     .where(is_looked_after(purchases), purchases.c.check_at <= bindparam("now"))
@@ -196,32 +210,31 @@ class PostgresPurchases:
         if len({claim[:2] for claim in claims}) != len(claims):
             raise ReferenceAlreadyClaimed("two purchases claim one platform reference")
         if claims:
-            values = arrays(payment_claims.c, list(claims))
-            await self._transaction.write(_CLAIM, values, rows=len(claims), otherwise=ReferenceAlreadyClaimed)
+            await self._transaction.store(_CLAIM, list(claims), rows=len(claims), otherwise=ReferenceAlreadyClaimed)
 
     async def add(self, new: Sequence[Purchase]) -> None:
         """This will store new purchases, and claim each one's short reference for it, for ever."""
         if new:
-            rows = [purchase_values(each) for each in new]
             claims = [(each.platform, each.short_reference, each.merchant_id, each.purchase_id) for each in new]
-            await self._transaction.write(_ADD, arrays(PURCHASE_COLUMNS, rows))
-            await self._transaction.write(_CLAIM_NEW, arrays(payment_claims.c, claims))
+            await self._transaction.store(_ADD, [purchase_values(each) for each in new])
+            await self._transaction.store(_CLAIM_NEW, claims)
 
     async def save(self, changed: Sequence[Purchase]) -> None:
         """This will store changed purchases that are held."""
         if changed:
             rows = [purchase_values(each) for each in changed]
-            await self._transaction.write(_SAVE, arrays(PURCHASE_COLUMNS, rows), rows=len(changed), otherwise=_not_held)
+            await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_not_held)
 
     async def replace(self, before: Purchase, after: Purchase) -> None:
         """This will store a changed purchase. The commit raises StorageConflict where it is not as it was before."""
-        values: dict[str, object] = {
-            **arrays(PURCHASE_COLUMNS, [purchase_values(after)]),
-            "since_version": before.version,
-            "since_check_at": before.check_at,
-            "since_observed_at": before.observed_at,
-        }
-        await self._transaction.write(_REPLACE, values, rows=1)
+        await self._transaction.store(
+            _REPLACE,
+            [purchase_values(after)],
+            rows=1,
+            since_version=before.version,
+            since_check_at=before.check_at,
+            since_observed_at=before.observed_at,
+        )
 
     async def due_for_check(self, now: datetime, limit: int) -> Sequence[Purchase]:
         """Up to `limit` purchases whose check time has come, longest due first; not held."""

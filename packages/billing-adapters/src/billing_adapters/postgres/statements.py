@@ -1,7 +1,7 @@
 """Statements: written in SQLAlchemy Core, compiled once to the text and the argument order that asyncpg takes."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Executable,
+    FromClause,
     Insert,
     Select,
     TableValuedAlias,
@@ -77,6 +78,31 @@ class Write(Statement):
         self.table = written.table
 
 
+class RowsWrite:
+    """A change that is given rows: one row as a value for each column, many as an array for each. For one row arrays
+    are dear: unpacking thirty of them costs both sides more than the row itself."""
+
+    def __init__(
+        self,
+        columns: Iterable[Column[Any]],
+        written: Callable[[FromClause], Insert | Update],
+        *,
+        name: str = "given",
+        calling: ColumnElement[Any] | None = None,
+    ) -> None:
+        """This will write the change of the rows handed to `written`, which have the `columns`."""
+        self._columns = tuple(columns)
+        self._names = [str(column.name) for column in self._columns]
+        self.one = Write(written(_one_given(self._columns, name)), calling=calling)
+        self.many = Write(written(given(self._columns, name)), calling=calling)
+
+    def of(self, rows: Sequence[Sequence[object]]) -> tuple[Write, Mapping[str, object]]:
+        """The statement for so many rows, and its arguments. There must be at least one row."""
+        if len(rows) == 1:
+            return self.one, dict(zip(self._names, rows[0], strict=True))
+        return self.many, arrays(self._columns, rows)
+
+
 @cache
 def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None) -> str:
     """One statement that does several writes and gives how many rows each of them had, in columns `w0 …`. Its
@@ -109,6 +135,11 @@ def given(columns: Iterable[Column[Any]], name: str = "given") -> TableValuedAli
         .table_valued(*[column(each.name, each.type) for each in wanted], name=name)
         .render_derived()
     )
+
+
+def _one_given(columns: Sequence[Column[Any]], name: str) -> FromClause:
+    """One row handed in as arguments under the columns' names."""
+    return select(*[bindparam(each.name, type_=each.type).label(each.name) for each in columns]).subquery(name)
 
 
 def arrays(columns: Iterable[Column[Any]], rows: Sequence[Sequence[object]]) -> dict[str, list[object]]:

@@ -8,14 +8,13 @@ from sqlalchemy import any_, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
-from billing_adapters.postgres.statements import Statement, Write, arrays, given
+from billing_adapters.postgres.statements import RowsWrite, Statement
 from billing_adapters.postgres.tables import is_active, trial_claims, trials
 from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.trials import Trial
 from billing_core.errors import StorageConflict
 
 _FIXED = {"merchant_id", "trial_id", "platform", "platform_account_id", "started_at"}
-_GIVEN = given(TRIAL_COLUMNS)
 _LIMIT = bindparam("limit", type_=trials.c.version.type)
 
 LATEST: Final = Statement(
@@ -51,17 +50,20 @@ _LOCK_TO_REMIND: Final = Statement(
     .limit(_LIMIT)
     .with_for_update(skip_locked=True)
 )
-_ADD: Final = Write(
-    insert(trials).from_select(
-        [column.name for column in TRIAL_COLUMNS],
-        select(*_GIVEN.c).order_by(_GIVEN.c.merchant_id, _GIVEN.c.trial_id),
-    )
+_ADD: Final = RowsWrite(
+    TRIAL_COLUMNS,
+    lambda given: insert(trials).from_select(
+        [column.name for column in TRIAL_COLUMNS], select(*given.c).order_by(given.c.merchant_id, given.c.trial_id)
+    ),
 )
-_SAVE: Final = Write(
-    update(trials)
-    .values({column.name: _GIVEN.c[column.name] for column in TRIAL_COLUMNS if column.name not in _FIXED})
-    .where(trials.c.merchant_id == _GIVEN.c.merchant_id, trials.c.trial_id == _GIVEN.c.trial_id)
-    .where(trials.c.version < _GIVEN.c.version)
+_SAVE: Final = RowsWrite(
+    TRIAL_COLUMNS,
+    lambda given: (
+        update(trials)
+        .values({column.name: given.c[column.name] for column in TRIAL_COLUMNS if column.name not in _FIXED})
+        .where(trials.c.merchant_id == given.c.merchant_id, trials.c.trial_id == given.c.trial_id)
+        .where(trials.c.version < given.c.version)
+    ),
 )
 
 
@@ -104,14 +106,14 @@ class PostgresTrials:
     async def add(self, new: Sequence[Trial]) -> None:
         """This will store new trials. Raises StorageConflict where a merchant would have two active ones."""
         if new:
-            await self._transaction.write(_ADD, arrays(TRIAL_COLUMNS, [trial_values(trial) for trial in new]))
+            await self._transaction.store(_ADD, [trial_values(trial) for trial in new])
 
     async def save(self, changed: Sequence[Trial]) -> None:
         """This will store changed trials. Raises StorageConflict where one was changed since it was loaded."""
         if not changed:
             return
         rows = [trial_values(trial) for trial in changed]
-        await self._transaction.write(_SAVE, arrays(TRIAL_COLUMNS, rows), rows=len(changed), otherwise=_changed)
+        await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_changed)
 
 
 def _changed() -> StorageConflict:

@@ -1,13 +1,13 @@
 """The wire: one asyncpg connection that runs compiled statements and speaks of failures in billing's own words."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import asyncpg
 
 from billing_adapters.postgres.refusals import translated
-from billing_adapters.postgres.statements import Statement, Write, together
+from billing_adapters.postgres.statements import RowsWrite, Statement, Write, together
 from billing_core.errors import BillingError, StorageConflict
 
 # What asyncpg returns, as far as it is used: values by column name.
@@ -108,6 +108,19 @@ class Transaction(Wire):
         if any(each.write.table is write.table for each in self._pending):
             await self.flush()
         self._pending.append(_Pending(write=write, arguments=write.arguments(values), rows=rows, otherwise=otherwise))
+
+    async def store(
+        self,
+        write: RowsWrite,
+        given: Sequence[Sequence[object]],
+        *,
+        rows: int | None = None,
+        otherwise: Callable[[], BillingError] = StorageConflict,
+        **values: object,
+    ) -> None:
+        """This will write the rows given, as `write` does."""
+        statement, given_values = write.of(given)
+        await self.write(statement, {**given_values, **values}, rows=rows, otherwise=otherwise)
 
     async def flush(self) -> None:
         """This will send what was to be written. Raises what the server, or whoever wrote, has against it."""
