@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 
 from benchmarks.workload import Workload
+from benchmarks.workloads.growth import GROWTH
 from benchmarks.workloads.http import HTTP_WORKLOADS
+from benchmarks.workloads.settle import SETTLE
+from benchmarks.workloads.startup import START_UP
 
-WORKLOADS: Sequence[Workload] = (*HTTP_WORKLOADS,)
+WORKLOADS: Sequence[Workload] = (*HTTP_WORKLOADS, SETTLE, START_UP, GROWTH)
 
 
 def wanted(names: Sequence[str]) -> Sequence[Workload]:

@@ -79,7 +79,8 @@ async def first_build(stage: Stage) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def _serving(stage: Stage, module: str) -> AsyncIterator[Service]:
+async def started(stage: Stage, module: str) -> AsyncIterator[Service]:
+    """`module`, as soon as it says that it is ready."""
     port, secret = free_port(), secrets.token_hex(32)
     environment = {
         # The sandbox is refused in production; otherwise this is how a deployment is configured.
@@ -96,7 +97,12 @@ async def _serving(stage: Stage, module: str) -> AsyncIterator[Service]:
     }
     async with stage.running(module, environment) as process:
         await _ready(process, port)
-        service = Service(stage=stage, port=port, signer=Signer(secret=secret, issuer=ISSUER, audience=AUDIENCE))
+        yield Service(stage=stage, port=port, signer=Signer(secret=secret, issuer=ISSUER, audience=AUDIENCE))
+
+
+@asynccontextmanager
+async def _serving(stage: Stage, module: str) -> AsyncIterator[Service]:
+    async with started(stage, module) as service:
         await _warm_up(service)
         yield service
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from benchmarks.figures import at_least
 from benchmarks.http_service import Service, first_build, floor, ours
-from benchmarks.load import Driven, Job, drive, write_requests
+from benchmarks.load import CONNECTIONS, Driven, Job, drive, write_requests
 from benchmarks.merchants import add_merchants
 from benchmarks.workload import Race
 
@@ -52,11 +52,14 @@ async def page(service: Service) -> float:
     return (await drive_reading(service, PAGE, _seconds(service))).rate
 
 
-async def drive_creating(service: Service, seconds: float) -> Driven:
+async def drive_creating(service: Service, seconds: float, connections: int = CONNECTIONS) -> Driven:
     """This will make merchants, and then have each buy every pack once."""
     merchants = await add_merchants(service.stage, int(MOST_CREATED_A_SECOND * seconds) // len(PACKS))
     requests = _purchase_requests(service, merchants, "created")
-    return await drive(Job(port=service.port, requests=str(requests), seconds=seconds, status=201, once=True))
+    job = Job(
+        port=service.port, requests=str(requests), seconds=seconds, status=201, once=True, connections=connections
+    )
+    return await drive(job)
 
 
 async def drive_reading(service: Service, target: str, seconds: float) -> Driven:

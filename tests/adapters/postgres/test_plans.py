@@ -1,75 +1,97 @@
-"""Every statement of the package fits the schema and finds its rows by an index."""
+"""Every statement of the adapters finds its rows by an index, on a database that has been in use.
+
+The plans are those PostgreSQL makes for values it does not know yet: what a process that lives long ends up with. A
+table counts as large whatever it holds, so a statement is judged by how it would do after years.
+"""
 
 import importlib
+import json
 import pkgutil
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import asyncpg
 import pytest
+from benchmarks.past import write_past
 
-from billing_adapters import postgres
+from billing_adapters import platforms, postgres
 from billing_adapters.embedded import EmbeddedServers
 from billing_adapters.postgres import migrations
 from billing_adapters.postgres.statements import RowsWrite, Statement
+from billing_adapters.postgres.tables import job_runs, metadata
+
+PURCHASES = 20_000
+PURCHASES_PER_MERCHANT = 2  # so that merchants and trials are many, too
+FEWEST_ROWS = 1000  # from here on an index is cheaper than the whole table
+SMALL_TABLES = {job_runs.name}  # a row for each job there is
+
+PARTIAL_INDEXES = {
+    index.name
+    for table in metadata.tables.values()
+    for index in table.indexes
+    if index.dialect_options["postgresql"]["where"] is not None
+}
+
+# What operators ask, in a process for each question, is planned for the values they give; see the test below.
+OPERATORS_ASK = {"parked._LIST_WAITING", "support._LIST", "support._OPEN"}
 
 
 def _written() -> Iterator[tuple[str, Statement]]:
-    """Every statement the package's modules hold, by its name."""
-    for module in pkgutil.iter_modules(postgres.__path__):
-        held = vars(importlib.import_module(f"{postgres.__name__}.{module.name}"))
-        for name, value in held.items():
-            if isinstance(value, Statement):
-                yield f"{module.name}.{name}", value
-            elif isinstance(value, RowsWrite):
-                yield from ((f"{module.name}.{name}.{how}", getattr(value, how)) for how in ("one", "many"))
-            elif isinstance(value, dict) and any(isinstance(each, Statement) for each in value.values()):
-                yield from ((f"{module.name}.{name}[{key}]", each) for key, each in value.items())
+    """Every statement the packages' modules hold, by its name."""
+    for package in (postgres, platforms):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if module.name.startswith(f"{postgres.__name__}.migrations."):
+                continue  # runs only when Alembic runs it
+            name = module.name.rpartition(".")[-1]
+            for variable, value in vars(importlib.import_module(module.name)).items():
+                if isinstance(value, Statement):
+                    yield f"{name}.{variable}", value
+                elif isinstance(value, RowsWrite):
+                    yield from ((f"{name}.{variable}.{how}", getattr(value, how)) for how in ("one", "many"))
+                elif isinstance(value, dict) and any(isinstance(each, Statement) for each in value.values()):
+                    yield from ((f"{name}.{variable}[{key}]", each) for key, each in value.items())
 
 
 STATEMENTS = dict(_written())
+Plan = Mapping[str, Any]
+WaitFor = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 @pytest.fixture(scope="module")
-def never_used_url(servers: EmbeddedServers, _wait_for: Callable[[Coroutine[Any, Any, None]], None]) -> str:
-    """A database no row was ever in: what other tests left in the statistics must not change the plans."""
+def used_url(servers: EmbeddedServers, _wait_for: WaitFor) -> str:
+    """A database with the past of many purchases."""
     url = f"{str(servers.urls.postgres).rpartition('/')[0]}/plans?sslmode=disable"
     _wait_for(_prepare(str(servers.urls.postgres), url))
     return url
 
 
-async def _prepare(owner_url: str, url: str) -> None:
-    connection = await asyncpg.connect(owner_url)
-    await connection.execute("create database plans template template0 strategy wal_log")
-    await connection.close()
-    await migrations.upgrade(url)
-
-
-async def _plan(url: str, statement: Statement) -> str:
-    """The plan for values not known yet, at a price for reading whole tables that no planner pays."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("set enable_seqscan = off; set plan_cache_mode = force_generic_plan")
-        await connection.execute(f"prepare it as {statement.text}")
-        arguments = f"({', '.join(['null'] * len(statement.names))})" if statement.names else ""
-        rows = await connection.fetch(f"explain (costs off) execute it{arguments}")
-    finally:
-        await connection.close()
-    return "\n".join(row[0] for row in rows)
+@pytest.fixture(scope="module")
+def plans(used_url: str, _wait_for: WaitFor) -> Mapping[str, Plan]:
+    """The plan of every statement, by its name."""
+    found: Mapping[str, Plan] = _wait_for(_plans(used_url, STATEMENTS))
+    return found
 
 
 def test_the_statements_are_found() -> None:
     """The list is read from the modules, so a new statement is tested without being named here."""
     assert len(STATEMENTS) > 50
+    assert "sandbox_books._SELECT" in STATEMENTS
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-async def test_no_statement_reads_a_whole_table(never_used_url: str, name: str) -> None:
-    """The server accepts the statement, and an index leads to what it asks for."""
-    plan = await _plan(never_used_url, STATEMENTS[name])
+async def test_every_table_has_a_past(used_url: str) -> None:
+    """A new table is not forgotten: on an empty one every plan looks good."""
+    connection = await asyncpg.connect(used_url)
+    counted = {name: await connection.fetchval(f"select count(*) from {name}") for name in metadata.tables}  # noqa: S608
+    await connection.close()
 
-    assert "Seq Scan" not in plan
+    assert [name for name, rows in counted.items() if rows < FEWEST_ROWS and name not in SMALL_TABLES] == []
+
+
+@pytest.mark.parametrize("name", sorted(STATEMENTS.keys() - OPERATORS_ASK))
+def test_no_statement_reads_a_whole_table(plans: Mapping[str, Plan], name: str) -> None:
+    """An index leads to the rows it asks for, and to few others."""
+    assert list(_whole_reads(plans[name])) == []
 
 
 @pytest.mark.parametrize(
@@ -88,6 +110,7 @@ async def test_no_statement_reads_a_whole_table(never_used_url: str, name: str) 
         ("trials._LOCK_RUNNING", "trials_one_active_per_merchant"),
         ("journal._HOLD", "merchants_pk"),
         ("outbox._UNPUBLISHED", "outbox_unpublished"),
+        ("outbox._MARK", "outbox_event_id_unique"),
         ("inbox._SEEN", "inbox_pk"),
         ("keys._LOCK", "idempotency_keys_pk"),
         ("records._PAGES[False]", "purchases_pk"),
@@ -98,11 +121,64 @@ async def test_no_statement_reads_a_whole_table(never_used_url: str, name: str) 
         ("support._FIND", "purchases_purchase_id_unique"),
     ],
 )
-async def test_the_index_made_for_it_is_used(never_used_url: str, name: str, index: str) -> None:
+def test_the_index_made_for_it_is_used(plans: Mapping[str, Plan], name: str, index: str) -> None:
     """The predicate in the statement is the predicate of the index."""
-    plan = await _plan(never_used_url, STATEMENTS[name])
+    assert index in {node.get("Index Name") for node in _nodes(plans[name])}
 
-    assert re.search(rf"(using|Bitmap Index Scan on) {index}\b", plan), plan
+
+@pytest.mark.parametrize("name", ["records._PAGES[False]", "records._PAGES[True]"])
+def test_a_page_begins_where_the_one_before_ended(plans: Mapping[str, Plan], name: str) -> None:
+    """The last page costs what the first one does."""
+    assert any("purchase_id <" in node.get("Index Cond", "") for node in _nodes(plans[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "index"),
+    [
+        ("support._LIST", {"merchant_id": "'past-1'"}, "purchases_pk"),
+        ("support._LIST", {"needs_review": "true"}, "purchases_to_review"),
+        ("support._OPEN", {}, "purchases_to_expire"),
+        ("support._OPEN", {"merchant_id": "'past-1'"}, "purchases_open"),
+        ("parked._LIST_WAITING", {}, "parked_messages_waiting_once"),
+    ],
+)
+async def test_an_operators_question_is_planned_for_its_values(
+    used_url: str, name: str, values: Mapping[str, str], index: str
+) -> None:
+    """What is left open costs nothing, and what is asked leads to its index."""
+    plan = (await _plans(used_url, {name: STATEMENTS[name]}, values={"limit": "50", **values}))[name]
+
+    assert index in {node.get("Index Name") for node in _nodes(plan)}
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [
+        ("outbox._UNPUBLISHED", "outbox_unpublished"),
+        ("trials._LOCK_DUE", "trials_due"),
+        ("purchases._DUE_FOR_CHECK", "purchases_to_check"),
+        ("purchases._ARCHIVE", "purchases_to_archive"),
+        ("housekeeping._PURGE_INBOX", "inbox_received"),
+    ],
+)
+async def test_a_missing_index_is_noticed(used_url: str, name: str, index: str) -> None:
+    """Without it the statement reads a whole table, and the test above says so."""
+    plan = (await _plans(used_url, {name: STATEMENTS[name]}, before=f"drop index {index}"))[name]
+
+    assert list(_whole_reads(plan)) != []
+
+
+async def test_every_index_is_needed(used_url: str, plans: Mapping[str, Plan]) -> None:
+    """Each one leads some statement to its rows, or keeps something from happening twice."""
+    connection = await asyncpg.connect(used_url)
+    indexes = await connection.fetch(
+        "select indexrelid::regclass::text as name from pg_index join pg_class on pg_class.oid = indrelid"
+        " where relnamespace = 'public'::regnamespace and relname <> 'alembic_version' and not indisunique"
+    )
+    await connection.close()
+    used = {node.get("Index Name") for plan in plans.values() for node in _nodes(plan)}
+
+    assert {row["name"] for row in indexes} - used == {"purchases_to_review"}  # an operator's question, see above
 
 
 ONE_ROW = {"keys._LOCK", "merchants._LOCK"}
@@ -124,3 +200,53 @@ def test_many_rows_are_taken_in_one_order(name: str) -> None:
     On the small tables of a test the planner happens to keep an order by itself, so this reads the statement.
     """
     assert re.search(r"ORDER BY [^)]*?(FOR (NO KEY )?UPDATE|ON CONFLICT|$)", STATEMENTS[name].text, re.DOTALL)
+
+
+async def _prepare(owner_url: str, url: str) -> None:
+    owner = await asyncpg.connect(owner_url)
+    await owner.execute("create database plans template template0 strategy wal_log")
+    await owner.close()
+    await migrations.upgrade(url)
+    connection = await asyncpg.connect(url)
+    await write_past(connection, PURCHASES, per_merchant=PURCHASES_PER_MERCHANT)
+    await connection.close()
+
+
+async def _plans(
+    url: str, statements: Mapping[str, Statement], *, values: Mapping[str, str] | None = None, before: str = ""
+) -> dict[str, Plan]:
+    """The plans for any values, or for these (those left out are null); `before` is run first and undone."""
+    connection = await asyncpg.connect(url)
+    plans: dict[str, Plan] = {}
+    try:
+        await connection.execute(f"set plan_cache_mode = force_{'generic' if values is None else 'custom'}_plan")
+        await connection.execute(f"begin; {before}")
+        for name, statement in statements.items():
+            await connection.execute(f"prepare it as {statement.text}")
+            arguments = ", ".join((values or {}).get(each, "null") for each in statement.names)
+            call = f"it ({arguments})" if arguments else "it"
+            plans[name] = json.loads(await connection.fetchval(f"explain (format json) execute {call}"))[0]["Plan"]
+            await connection.execute("deallocate it")
+    finally:
+        await connection.close()
+    return plans
+
+
+def _nodes(plan: Plan) -> Iterator[Plan]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+def _whole_reads(plan: Plan, *, limited: bool = False) -> Iterator[str]:
+    """What of the plan reads a whole table, or an index from end to end. The first few in an index's own order are not
+    that, and neither is all of an index that holds nothing but what is asked for."""
+    kind, index = plan["Node Type"], plan.get("Index Name")
+    limited = limited or kind == "Limit"
+    if kind == "Seq Scan" and plan["Relation Name"] not in SMALL_TABLES:
+        yield f"reads all of {plan['Relation Name']}"
+    picks = "Filter" in plan or kind == "Bitmap Index Scan"
+    if index is not None and "Index Cond" not in plan and (picks or not (limited or index in PARTIAL_INDEXES)):
+        yield f"reads all of {index}"
+    for part in plan.get("Plans", ()):
+        yield from _whole_reads(part, limited=limited)

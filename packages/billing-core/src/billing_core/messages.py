@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Fact)
 class Event(BaseModel, Generic[F]):
     """A CloudEvents 1.0 envelope around one fact. `sequence` counts a merchant's events from 1 without gaps."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     specversion: Literal["1.0"] = "1.0"
     id: UUID

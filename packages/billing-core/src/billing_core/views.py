@@ -16,7 +16,7 @@ from billing_core.domain.trials import Trial
 class View(BaseModel):
     """A document that leaves the service; closed and frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class TrialView(View):

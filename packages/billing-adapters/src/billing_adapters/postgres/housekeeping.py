@@ -13,16 +13,15 @@ from billing_core.domain.idempotency import RequestKey
 
 
 def _delete(table: Table, moment: Column[object]) -> Delete:
-    key = tuple(table.primary_key.columns)
     # Rows that someone holds are left for the next time; two purges at once share the work.
     old = (
-        select(*key)
+        select(table)
         .where(moment < bindparam("before", type_=DateTime(timezone=True)))
         .order_by(moment)
         .limit(bindparam("limit", type_=BigInteger()))
         .with_for_update(skip_locked=True)
     )
-    return delete(table).where(among(key, old))
+    return delete(table).where(among(old))
 
 
 _PURGE_KEYS: Final = Statement(

@@ -153,18 +153,13 @@ _PAST_DEADLINE: Final = Statement(
     .limit(_LIMIT)
 )
 _old = (
-    select(purchases.c.merchant_id, purchases.c.purchase_id)
+    select(purchases)
     .where(purchases.c.ended_at < bindparam("ended_before"), purchases.c.review_reason.is_(None))
     .order_by(purchases.c.ended_at)
     .limit(_LIMIT)
     .with_for_update(skip_locked=True)
 )
-_gone = (
-    delete(purchases)
-    .where(among([purchases.c.merchant_id, purchases.c.purchase_id], _old))
-    .returning(*[purchases.c[name] for name in _NAMES])
-    .cte("gone")
-)
+_gone = delete(purchases).where(among(_old)).returning(*[purchases.c[name] for name in _NAMES]).cte("gone")
 _ARCHIVE: Final = Statement(insert(archived_purchases).from_select(_NAMES, select(*_gone.c)))
 
 

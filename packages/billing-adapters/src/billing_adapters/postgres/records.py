@@ -45,11 +45,13 @@ HISTORY: Final = Statement(
 
 def _page(table: Table) -> Statement:
     status, after = bindparam("status", type_=table.c.status.type), bindparam("after", type_=table.c.purchase_id.type)
+    # Not `after is null or …`: a plan for any value could not begin at it, and would read every page before.
+    before = func.coalesce(after, literal_column(f"'{UUID(int=2**128 - 1)}'", table.c.purchase_id.type))
     return Statement(
         columns_of(table)
         .where(table.c.merchant_id == bindparam("merchant_id"))
         .where(or_(status.is_(None), table.c.status == status))
-        .where(or_(after.is_(None), table.c.purchase_id < after))
+        .where(table.c.purchase_id < before)
         .order_by(table.c.purchase_id.desc())
         .limit(bindparam("limit", type_=BigInteger()))
     )

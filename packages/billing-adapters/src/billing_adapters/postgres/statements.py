@@ -15,12 +15,12 @@ from sqlalchemy import (
     Select,
     TableValuedAlias,
     Update,
+    any_,
     bindparam,
     column,
     func,
     literal_column,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg
@@ -148,7 +148,10 @@ def arrays(columns: Iterable[Column[Any]], rows: Sequence[Sequence[object]]) -> 
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
-def among(key: Sequence[Column[Any]], rows: Select[Any]) -> ColumnElement[bool]:
-    """Whether a row's `key` is one of the `rows`, a query that ends in a limit; to be used once in a statement."""
-    # Looked for once: as a subquery a plan may look for them again for each row of the table, and find others.
-    return tuple_(*key).in_(select(*rows.cte("batch").prefix_with("MATERIALIZED").c))
+def among(rows: Select[Any]) -> ColumnElement[bool]:
+    """Whether a row is one of the `rows`, a query of the same table that locks them and ends in a limit."""
+    # Looked for once, and then fetched from where they lie. By their key it is another plan: one that looks for them
+    # again for each row of the table and finds others, or, made before the limit is known, reads the whole table.
+    place: ColumnElement[Any] = literal_column("ctid")
+    found = rows.with_only_columns(place, maintain_column_froms=True).correlate(None)
+    return place == any_(func.array(found.scalar_subquery()))

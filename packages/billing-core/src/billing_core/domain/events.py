@@ -32,7 +32,7 @@ Timestamp = Annotated[
 class Price(BaseModel):
     """An amount of money: integer minor units for programs, a decimal string for people."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     amount_minor: int = Field(ge=0, examples=[6999])
     currency: str = Field(pattern=r"^[A-Z]{3}$", examples=["USD"])
@@ -47,7 +47,7 @@ class Price(BaseModel):
 class Fact(BaseModel):
     """Something that is true from now on about a merchant."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     type: ClassVar[str]
     # A once-only fact has one id per subject for ever; the others one id for each entry of the subject's history.
