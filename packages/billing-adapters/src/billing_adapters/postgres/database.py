@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy import literal_column, select
 
 from billing_adapters.logs import get_logger
+from billing_adapters.postgres.bell import BellRope
 from billing_adapters.postgres.patience import PROMPT, Patience
 from billing_adapters.postgres.pool import Pool, throw_away
 from billing_adapters.postgres.refusals import is_broken, translated
@@ -53,6 +54,7 @@ class Database:
         self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
         self._pool, self._aside = self._make_pool(pool_size), self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
+        self._rope = BellRope(self._command)
         self._closed = False
 
     def is_crowded(self) -> bool:
@@ -100,7 +102,7 @@ class Database:
     async def one_statement(self) -> AsyncIterator[OneStatement]:
         """This will lend a connection for a transaction of one statement, which its commit sends."""
         async with self._pool.lent() as connection:
-            yield OneStatement(connection, self.patience.statement_s)
+            yield OneStatement(connection, self.patience.statement_s, ring=self._rope.pull)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Database:
     @asynccontextmanager
     async def _transaction(self, pool: Pool) -> AsyncIterator[Transaction]:
         async with pool.lent() as connection:
-            transaction = Transaction(connection, self.patience.statement_s)
+            transaction = Transaction(connection, self.patience.statement_s, ring=self._rope.pull)
             await transaction.begin(self.patience.begin_s)
             try:
                 yield transaction
@@ -164,10 +166,15 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._closed = True
+        await self._rope.let_go()
         for listener in tuple(self._listeners):
             listener.terminate()
         await self._aside.close()
         await self._pool.close()
+
+    async def _command(self, text: str) -> None:
+        async with self.wire() as wire:
+            await wire.command(text)
 
     def _make_pool(self, size: int) -> Pool:
         return Pool(self._url, size=size, patience=self.patience, connect_options=self._connect_options())

@@ -3,7 +3,7 @@
 from collections.abc import Sequence, Set
 from typing import Final
 
-from sqlalchemy import any_, bindparam, func, literal_column, select, update
+from sqlalchemy import any_, bindparam, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import HISTORY_COLUMNS, OUTBOX_COLUMNS, Values, history_values
@@ -13,9 +13,6 @@ from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.events import Change
 from billing_core.errors import MerchantNotFound
 from billing_core.messages import encode_event
-
-# Told once a transaction however many events it has; only a hint, see `outbox.OutboxBell`.
-CHANNEL: Final = "billing_outbox"
 
 _COUNT_COLUMNS = (merchants.c.merchant_id, merchants.c.event_sequence)
 _HOLD: Final = Statement(
@@ -37,11 +34,9 @@ _ADVANCE: Final = RowsWrite(
     ),
     name="counted",
 )
-# Notifications of one transaction that say the same are sent once, when it commits.
 _ANNOUNCE: Final = RowsWrite(
     OUTBOX_COLUMNS,
     lambda given: insert(outbox).from_select([each.name for each in OUTBOX_COLUMNS], select(*given.c)),
-    calling=func.pg_notify(literal_column(f"'{CHANNEL}'"), literal_column("''")),
 )
 
 
@@ -70,6 +65,7 @@ class PostgresJournal:
         counted = [(merchant_id, sequences[merchant_id]) for merchant_id in sorted(announced)]
         await self._transaction.store(_ADVANCE, counted, rows=len(counted))
         await self._transaction.store(_ANNOUNCE, events)
+        self._transaction.announces = True
 
     async def _hold(self, merchant_ids: Set[str]) -> None:
         """This will hold the merchants' rows, in order, so that nobody else counts their events meanwhile."""

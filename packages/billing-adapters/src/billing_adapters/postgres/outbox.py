@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import BigInteger, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from billing_adapters.postgres.bell import CHANNEL
 from billing_adapters.postgres.database import Database
-from billing_adapters.postgres.journal import CHANNEL
 from billing_adapters.postgres.rows import OUTBOX_COLUMNS, outbox_event_of
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import outbox

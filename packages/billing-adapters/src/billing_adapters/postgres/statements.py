@@ -72,9 +72,8 @@ class Statement:
 class Write(Statement):
     """A change of rows of one table, of which nothing is asked but how many there were."""
 
-    def __init__(self, written: Insert | Update | Delete, *, calling: ColumnElement[Any] | None = None) -> None:
-        """This will write the change; `calling` is what the server calls for each row of it."""
-        super().__init__(written.returning(literal_column("1") if calling is None else calling))
+    def __init__(self, written: Insert | Update | Delete) -> None:
+        super().__init__(written.returning(literal_column("1")))
         self.table = written.table
 
 
@@ -88,13 +87,12 @@ class RowsWrite:
         written: Callable[[FromClause], Insert | Update],
         *,
         name: str = "given",
-        calling: ColumnElement[Any] | None = None,
     ) -> None:
         """This will write the change of the rows handed to `written`, which have the `columns`."""
         self._columns = tuple(columns)
         self._names = [str(column.name) for column in self._columns]
-        self.one = Write(written(_one_given(self._columns, name)), calling=calling)
-        self.many = Write(written(given(self._columns, name)), calling=calling)
+        self.one = Write(written(_one_given(self._columns, name)))
+        self.many = Write(written(given(self._columns, name)))
 
     def of(self, rows: Sequence[Sequence[object]]) -> tuple[Write, Mapping[str, object]]:
         """The statement for so many rows, and its arguments. There must be at least one row."""

@@ -67,11 +67,15 @@ class Transaction(Wire):
     next question and at the commit. What the server has against one is heard then.
     """
 
-    __slots__ = ("_over", "_pending", "sequences")
+    __slots__ = ("_over", "_pending", "_ring", "announces", "sequences")
 
-    def __init__(self, connection: Any, timeout_s: float) -> None:
+    def __init__(self, connection: Any, timeout_s: float, *, ring: Callable[[], None]) -> None:
+        """This will work on the connection, giving each statement `timeout_s` seconds, and `ring` once there are new
+        events for a relay."""
         super().__init__(connection, timeout_s)
         self._over = False
+        self._ring = ring
+        self.announces = False  # whether it records events
         self._pending: list[_Pending] = []
         # The number of the latest event of each merchant whose row this transaction holds.
         self.sequences: dict[str, int] = {}
@@ -147,6 +151,8 @@ class Transaction(Wire):
         self._over = True
         if await self.command("commit") != "COMMIT":  # PostgreSQL undoes a failed transaction without an error
             raise StorageConflict("the transaction failed before, so nothing of it was kept")
+        if self.announces:
+            self._ring()
 
     async def roll_back(self) -> None:
         """This will undo everything, unless it is over."""
@@ -174,3 +180,5 @@ class OneStatement(Transaction):
                 await self._connection.fetchrow(together(writes, rows), *arguments, timeout=self._timeout_s)
             except asyncpg.DivisionByZeroError as changed:
                 raise StorageConflict("what was expected has changed meanwhile") from changed
+        if self.announces:
+            self._ring()
