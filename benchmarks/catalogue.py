@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from benchmarks.workload import Workload
+from benchmarks.workloads.http import HTTP_WORKLOADS
 
-WORKLOADS: Sequence[Workload] = ()
+WORKLOADS: Sequence[Workload] = (*HTTP_WORKLOADS,)
 
 
 def wanted(names: Sequence[str]) -> Sequence[Workload]:

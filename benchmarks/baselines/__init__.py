@@ -1,0 +1,1 @@
+"""The first builds: what a team would write first, honestly written."""
