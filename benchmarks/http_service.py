@@ -18,7 +18,7 @@ from billing_cli.processes import AppProcess
 from billing_cli.tokens import Signer
 
 READY_WITHIN_S = 30.0
-WARM_UP_MERCHANTS = 100
+WARM_UP_MERCHANTS, QUICK_WARM_UP_MERCHANTS = 100, 20
 LOOK_EVERY_S = 0.02
 ISSUER, AUDIENCE, PLATFORM = "bench", "billing", "sandbox"
 POOL_SIZE = 10
@@ -123,7 +123,8 @@ def _answers(port: int) -> bool:
 async def _warm_up(service: Service) -> None:
     """This will have the service open its connections and prepare its statements with no more callers than it has
     connections, before everybody comes at once: a service that starts cold under load sends callers away."""
-    merchants = await add_merchants(service.stage, WARM_UP_MERCHANTS)
+    many = QUICK_WARM_UP_MERCHANTS if service.stage.quick else WARM_UP_MERCHANTS
+    merchants = await add_merchants(service.stage, many)
     for status, requests in (
         (200, [service.get("/api/billing", each) for each in merchants]),
         (201, [service.purchase(each, "small", "first") for each in merchants]),
