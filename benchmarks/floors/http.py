@@ -31,7 +31,7 @@ ROUTE = "POST /api/billing/purchases"
 EVENT_ID_NAMESPACE = uuid.UUID("6f0cf8a1-9a52-5d5e-9b8a-52b0bb0f3b0e")
 CREATED = "evt.billing.purchase.created"
 CATALOG = {"small": (100, 999), "medium": (500, 3999), "large": (1000, 6999)}
-CATALOG_VERSION = "default-1"
+CATALOG_VERSION, MAX_OPEN = "default-1", 5
 STATUSES = ("created", "pending", "completed", "declined", "failed", "expired", "cancelled", "partially_refunded",
             "refunded", "disputed")  # fmt: skip
 REMEMBERED_S = 24 * 3600
@@ -173,43 +173,44 @@ class Floor:
         remembered: Any = await self._redis.get(name)
         if remembered is not None:
             return _replayed(fingerprint, *_read_entry(remembered))
-        document = await self._open(caller, key, fingerprint, pack, return_url)
-        if document is None:
-            return await self._look_back(caller, key, fingerprint)
-        await self._redis.set(name, _entry(fingerprint, "created", document), ex=REMEMBERED_S)
-        return _created(document)
+        answer = await self._open(caller, key, fingerprint, pack, return_url)
+        await self._redis.set(name, _entry(fingerprint, "created", answer.body), ex=REMEMBERED_S)
+        return answer
 
-    async def _open(self, caller: Caller, key: str, fingerprint: str, pack: str, return_url: str) -> bytes | None:
-        """The document of a new purchase; None where none was opened."""
+    async def _open(self, caller: Caller, key: str, fingerprint: str, pack: str, return_url: str) -> Answer:
         purchase_id, now = uuid_utils.compat.uuid7(), datetime.now(UTC)
         expires_at = now + timedelta(hours=24)
         credits_, amount_minor = CATALOG[pack]
-        async with self._pool.acquire() as connection, connection.transaction():
-            merchant = await connection.fetchrow(sql.HOLD_MERCHANT, caller.merchant_id)
-            if merchant is None or merchant["platform"] != caller.platform:
-                raise Refused(404)
-            sequence, account = merchant["event_sequence"] + 1, merchant["platform_account_id"]
-            event_id = uuid.uuid5(EVENT_ID_NAMESPACE, f"{CREATED}|{purchase_id}")
-            price = {"amount_minor": amount_minor, "currency": "USD", "amount": _amount(amount_minor)}
-            fact = {
-                "merchant_id": caller.merchant_id, "platform": caller.platform, "purchase_id": purchase_id,
-                "pack": pack, "credits": credits_, "bonus_credits": 0, "price": price, "expires_at": expires_at,
-            }  # fmt: skip
-            opened = await connection.fetchrow(
-                sql.OPEN_PURCHASE,
-                caller.merchant_id, ROUTE, key, fingerprint, now, purchase_id, caller.platform, account, pack,
-                CATALOG_VERSION, credits_, amount_minor, "USD", return_url, expires_at,
-                f"CP-{purchase_id.hex[12:].upper()}", caller.subject, caller.correlation_id, sequence, event_id,
-                CREATED, _event(event_id, caller, now, sequence, fact),
-            )  # fmt: skip
-            if opened is None:
-                raise Refused(409)
+        seen = await self._pool.fetchrow(sql.LOOK, caller.merchant_id, ROUTE, key, pack, credits_, amount_minor, now)
+        if seen is None or seen["platform"] != caller.platform:
+            raise Refused(404)
+        if seen["document"] is not None:
+            return _replayed(fingerprint, seen["fingerprint"], seen["outcome"], seen["document"])
+        if seen["key_is_known"] or seen["same"] or seen["many"] >= MAX_OPEN:
+            raise Refused(409)
+        sequence, account = seen["event_sequence"] + 1, seen["platform_account_id"]
+        event_id = uuid.uuid5(EVENT_ID_NAMESPACE, f"{CREATED}|{purchase_id}")
+        fact = {
+            "merchant_id": caller.merchant_id, "platform": caller.platform, "purchase_id": purchase_id,
+            "pack": pack, "credits": credits_, "bonus_credits": 0,
+            "price": {"amount_minor": amount_minor, "currency": "USD", "amount": _amount(amount_minor)},
+            "expires_at": expires_at,
+        }  # fmt: skip
+        opened = await self._pool.fetchrow(
+            sql.OPEN_PURCHASE,
+            caller.merchant_id, ROUTE, key, fingerprint, now, purchase_id, caller.platform, account, pack,
+            CATALOG_VERSION, credits_, amount_minor, return_url, expires_at,
+            f"CP-{purchase_id.hex[12:].upper()}", caller.subject, caller.correlation_id, sequence, event_id,
+            CREATED, _event(event_id, caller, now, sequence, fact),
+        )  # fmt: skip
+        if opened is None:
+            raise Refused(409)
         return await self._hand_out(caller, key, purchase_id, account, fact, return_url, now)
 
     async def _hand_out(
         self, caller: Caller, key: str, purchase_id: uuid.UUID, account: str, fact: dict[str, Any], return_url: str,
         now: datetime,
-    ) -> bytes | None:  # fmt: skip
+    ) -> Answer:  # fmt: skip
         reference, url = self._checkout(purchase_id, account, fact, return_url)
         document = _dumped({
             "id": purchase_id, "merchant_id": caller.merchant_id, "pack": fact["pack"], "credits": fact["credits"],
@@ -222,7 +223,9 @@ class Floor:
             caller.merchant_id, purchase_id, reference, url, datetime.now(UTC), caller.subject, caller.correlation_id,
             document, ROUTE, key,
         )  # fmt: skip
-        return document if done == "UPDATE 1" else None
+        if done != "UPDATE 1":
+            raise Refused(409)
+        return _created(document)
 
     def _checkout(self, purchase_id: uuid.UUID, account: str, fact: dict[str, Any], return_url: str) -> tuple[str, str]:
         """The sandbox's checkout: what is offered, signed, in its address."""
@@ -237,12 +240,6 @@ class Floor:
         signed = _OFFER_HEAD + b"." + _encoded(offer)
         token = signed + b"." + _encoded(hmac.digest(self._offer_key, signed, "sha256"))
         return reference, f"{self._base_url}/sandbox/checkout/{reference}?offer={token.decode()}"
-
-    async def _look_back(self, caller: Caller, key: str, fingerprint: str) -> Answer:
-        remembered = await self._pool.fetchrow(sql.REMEMBERED, caller.merchant_id, ROUTE, key)
-        if remembered is None or remembered["document"] is None:
-            raise Refused(409)
-        return _replayed(fingerprint, *remembered)
 
     # --- (c) and (d) -------------------------------------------------------------------------------------------------
 

@@ -1,48 +1,51 @@
 """The floor's SQL, written by hand: one statement for each thing that is decided, not for each thing that is stored."""
 
-# Held until the transaction ends, so that the next statement sees what the one before us committed.
-HOLD_MERCHANT = """
-select platform, platform_account_id, currency, event_sequence from merchants where merchant_id = $1
-for no key update
+# What a request for a purchase depends on, at one glance.
+LOOK = """
+select
+    merchants.platform, platform_account_id, event_sequence, fingerprint, outcome, document,
+    idempotency_keys.key is not null as key_is_known, many, same
+from merchants
+left join idempotency_keys
+    on idempotency_keys.merchant_id = merchants.merchant_id and route = $2 and key = $3
+left join lateral (
+    select count(*) as many, bool_or((pack, credits, bonus_credits, amount_minor, currency) = ($4, $5::bigint, 0,
+        $6::bigint, 'USD')) as same
+    from purchases
+    where purchases.merchant_id = merchants.merchant_id and status in ('created', 'pending') and expires_at > $7
+) as open on true
+where merchants.merchant_id = $1
 """
 
-# Everything of a new purchase, unless the key is known, the same offer is open already, or too many are.
+# Everything of a new purchase, in one transaction by itself; nothing where another one came between, for each takes
+# the merchant's next number.
 OPEN_PURCHASE = """
-with key as (
-    insert into idempotency_keys (merchant_id, route, key, fingerprint, created_at, purchase_id, locked_until)
-    values ($1, $2, $3, $4, $5::timestamptz, $6::uuid, $5 + interval '20 seconds')
-    on conflict do nothing
-    returning 1
-), open as (
-    select pack, credits, bonus_credits, amount_minor, currency from purchases
-    where merchant_id = $1 and status in ('created', 'pending') and expires_at > $5
+with numbered as (
+    update merchants set event_sequence = $18::bigint where merchant_id = $1 and event_sequence = $18::bigint - 1
+    returning merchant_id
 ), purchase as (
     insert into purchases (
         merchant_id, purchase_id, platform, platform_account_id, pack, catalog_version, credits, bonus_credits,
         amount_minor, currency, return_url, status, created_at, expires_at, test, late, refunded_minor, dispute,
         credits_reversed, check_at, version)
-    select $1, $6, $7, $8, $9, $10, $11::bigint, 0, $12::bigint, $13, $14, 'created', $5, $15::timestamptz, true,
-        false, 0, 'none', 0, $5 + interval '1 minute', 1
-    from key
-    where (select count(*) from open) < 5
-    and not exists (
-        select from open
-        where (pack, credits, bonus_credits, amount_minor, currency) = ($9, $11, 0, $12, $13))
-    returning 1
+    select merchant_id, $6::uuid, $7, $8, $9, $10, $11::bigint, 0, $12::bigint, 'USD', $13, 'created',
+        $5::timestamptz, $14::timestamptz, true, false, 0, 'none', 0, $5 + interval '1 minute', 1
+    from numbered
+), key as (
+    insert into idempotency_keys (merchant_id, route, key, fingerprint, created_at, purchase_id, locked_until)
+    select merchant_id, $2, $3, $4, $5, $6, $5 + interval '20 seconds' from numbered
 ), claim as (
     insert into payment_claims (platform, platform_reference, merchant_id, purchase_id)
-    select $7, $16, $1, $6 from purchase
+    select $7, $15, merchant_id, $6 from numbered
 ), entry as (
     insert into history (
         merchant_id, subject_id, number, subject, what, status_before, status_after, at, actor, correlation_id)
-    select $1, $6, 1, 'purchase', 'created', null, 'created', $5, $17, $18 from purchase
-), numbered as (
-    update merchants set event_sequence = $19::bigint from purchase where merchant_id = $1
+    select merchant_id, $6, 1, 'purchase', 'created', null, 'created', $5, $16, $17 from numbered
 ), event as (
     insert into outbox (merchant_id, sequence, event_id, type, body)
-    select $1, $19, $20::uuid, $21, $22::bytea from purchase
+    select merchant_id, $18, $19::uuid, $20, $21::bytea from numbered
 )
-select pg_notify('billing_outbox', '') from purchase
+select pg_notify('billing_outbox', '') from numbered
 """
 
 HAND_OUT = """
@@ -62,10 +65,6 @@ with purchase as (
 update idempotency_keys set locked_until = null, outcome = 'created', document = $8
 from purchase
 where merchant_id = $1 and route = $9 and key = $10 and idempotency_keys.purchase_id = $2 and document is null
-"""
-
-REMEMBERED = """
-select fingerprint, outcome, document from idempotency_keys where merchant_id = $1 and route = $2 and key = $3
 """
 
 _SHOWN = """
