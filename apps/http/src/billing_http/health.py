@@ -14,6 +14,7 @@ from billing_adapters.logs import get_logger
 from billing_http.state import Probe, State
 
 CHECK_TIMEOUT_S = 1.0
+VERSION = version("billing-http")  # read once: it is a search through files
 
 UpOrDown = Literal["up", "down"]
 
@@ -48,7 +49,7 @@ def health_routes() -> Sequence[Route]:
 
 async def alive(request: Request[State]) -> Response:
     """This will answer while the process can answer at all; no server is asked."""
-    return Response(Alive(version=version("billing-http")).model_dump_json(), media_type="application/json")
+    return Response(Alive(version=VERSION).model_dump_json(), media_type="application/json")
 
 
 async def ready(request: Request[State]) -> Response:
@@ -61,7 +62,7 @@ async def ready(request: Request[State]) -> Response:
         status = "unavailable"
     elif request.state["drain"].begun:
         status = "draining"
-    health = Health(status=status, version=version("billing-http"), checks=checks)
+    health = Health(status=status, version=VERSION, checks=checks)
     code = 200 if status in ("ok", "degraded") else 503
     headers = {} if code == 200 else {"Retry-After": "2"}
     return Response(health.model_dump_json(), code, headers=headers, media_type="application/json")

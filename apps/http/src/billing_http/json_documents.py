@@ -20,13 +20,7 @@ def read_json(body: bytes) -> Any:
     Infinity, numbers beyond 64 bits, NUL, and halves of surrogate pairs.
     """
     try:
-        document = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_constant=lambda _: _Refused("is not a number JSON knows"),
-            parse_float=_float,
-            parse_int=_int,
-        )
+        document = _DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as wrong:
         raise _whole("the body is not UTF-8") from wrong
     except RecursionError as wrong:
@@ -109,3 +103,11 @@ def _text_fault(text: str) -> str | None:
 
 def _whole(detail: str) -> InvalidRequest:
     return InvalidRequest(FieldError(pointer="", detail=detail))
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_constant=lambda _: _Refused("is not a number JSON knows"),
+    parse_float=_float,
+    parse_int=_int,
+)

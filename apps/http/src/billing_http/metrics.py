@@ -1,5 +1,6 @@
 """Metrics in Prometheus' text format. Every label comes from a closed set, so the number of series is bounded."""
 
+from functools import cache
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -40,18 +41,23 @@ class HttpMetrics:
         )
         self._problems = Counter("billing_http_problems", "Refusals by code", ["code"], registry=self.registry)
         self.in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
+        # Finding a series among the labels takes as long as counting in it.
+        self._series = cache(self._find_series)
         build = Gauge("billing_build_info", "The version that runs", ["version"], registry=self.registry)
         build.labels(version("billing-http")).set(1)
 
     def observe(self, *, method: str, route: str | None, status: int, problem: str | None, duration_s: float) -> None:
         """This will count one answered request. `route` is the template, None where the path is none of ours."""
         method = method if method in _METHODS else "OTHER"
-        route = route or UNMATCHED
-        self._requests.labels(method, route, f"{status // 100}xx").inc()
-        self._seconds.labels(method, route).observe(duration_s)
+        requests, seconds = self._series(method, route or UNMATCHED, f"{status // 100}xx")
+        requests.inc()
+        seconds.observe(duration_s)
         if problem is not None:
             self._problems.labels(problem).inc()
 
     def text(self) -> bytes:
         """Everything counted so far, as Prometheus reads it."""
         return generate_latest(self.registry)
+
+    def _find_series(self, method: str, route: str, status: str) -> tuple[Counter, Histogram]:
+        return self._requests.labels(method, route, status), self._seconds.labels(method, route)

@@ -39,7 +39,7 @@ class Nothing(RequestModel):
 
 async def authenticate(request: Request[State], scope: str) -> Principal:
     """This will verify the token and that it has the scope. Raises Unauthenticated, Forbidden, KeysUnavailable."""
-    values = request.headers.getlist("authorization")
+    values = header_values(request, b"authorization")
     bearer = _BEARER.fullmatch(values[0].strip(" \t")) if len(values) == 1 else None
     if bearer is None:
         raise Unauthenticated
@@ -59,7 +59,7 @@ async def identify(request: Request[State], scope: str) -> Caller:
         raise Crowded  # before anything is spent on a request that nobody would get to
     principal = await authenticate(request, scope)
     configured = request.state["settings"].platforms
-    platforms = request.headers.getlist("x-platform")
+    platforms = header_values(request, b"x-platform")
     if len(platforms) != 1 or (platform := platforms[0].strip(" \t")) not in configured:
         raise InvalidPlatform(configured)
     if platform != principal.platform:
@@ -75,7 +75,7 @@ async def identify(request: Request[State], scope: str) -> Caller:
 
 def idempotency_key(request: Request[State]) -> str:
     """The key's text, the same whether it came bare or quoted (RFC 9651 §3.3.3). Raises IdempotencyKeyRequired."""
-    values = request.headers.getlist("idempotency-key")
+    values = header_values(request, b"idempotency-key")
     value = values[0].strip(" \t") if len(values) == 1 else ""
     if _BARE_KEY.fullmatch(value):
         return value
@@ -88,7 +88,7 @@ def idempotency_key(request: Request[State]) -> str:
 
 def read_query(request: Request[State], model: type[M]) -> M:
     """This will read the query's parameters. Raises InvalidRequest for unknown, doubled and wrong ones."""
-    given = request.query_params.multi_items()
+    given = request.query_params.multi_items() if request.scope["query_string"] else []
     names = [name for name, _ in given]
     doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
     if doubled:
@@ -113,10 +113,16 @@ async def read_body(request: Request[State], model: type[M]) -> M:
 
 def require_json(request: Request[State]) -> None:
     """This will check that the body is announced as plain JSON. Raises UnsupportedMediaType."""
-    types = request.headers.getlist("content-type")
-    encodings = set(request.headers.getlist("content-encoding")) - {"identity"}
+    types = header_values(request, b"content-type")
+    encodings = set(header_values(request, b"content-encoding")) - {"identity"}
     if len(types) != 1 or not _JSON.fullmatch(types[0].strip(" \t")) or encodings:
         raise UnsupportedMediaType
+
+
+def header_values(request: Request[State], name: bytes) -> list[str]:
+    """Every value of the header, in lower case; looked for in what the server read, for Starlette reads all of it
+    anew each time it is asked."""
+    return [value.decode("latin-1") for given, value in request.scope["headers"] if given == name]
 
 
 def _validated(model: type[M], values: Mapping[str, object]) -> M:

@@ -1,8 +1,11 @@
 """Logs: one JSON object a line on stderr, with the correlation id of whatever is being done."""
 
+import json
 import logging
 import sys
+from typing import Any
 
+import pydantic_core
 import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -15,12 +18,11 @@ def configure_logs(level: str, *, app: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        structlog.processors.UnicodeDecoder(),
     ]
     structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_json)],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(app=app)
@@ -43,3 +45,11 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger that names its part of the service."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(part=name)
     return logger
+
+
+def _json(event: Any, **_: Any) -> bytes:
+    """The event as JSON. Whatever it holds, it is told: there is nobody to tell that it could not be."""
+    try:
+        return pydantic_core.to_json(event, fallback=repr)
+    except ValueError:  # half of a surrogate pair is no UTF-8, but escaped it is JSON
+        return json.dumps(event, default=repr).encode()
