@@ -1,5 +1,6 @@
 """A client that gives up fast: nothing waits for Redis longer than for asking the database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -21,8 +22,9 @@ REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 @asynccontextmanager
 async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Redis]:
-    """This will give a client that connects when first used, so that it opens also when Redis is away. Connecting,
-    each command and waiting for a free connection may take `timeout_s` seconds each.
+    """This will give a client that connects when first used, so that it opens also when Redis is away. Connecting may
+    take `timeout_s` seconds; how long a command may take, waiting for a free connection included, is for whoever sends
+    it to say: one that is cancelled gives its connection up.
 
     Raises InvalidConfiguration for a URL that can never work.
     """
@@ -30,8 +32,9 @@ async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=MAX_CONNECTIONS,
-            timeout=timeout_s,
-            socket_timeout=timeout_s,
+            # Each of these limits is a timer, and a task of its own, for every command.
+            timeout=None,
+            socket_timeout=None,
             socket_connect_timeout=timeout_s,
             # By default a command is tried for some six seconds.
             retry=Retry(NoBackoff(), 0),
@@ -51,7 +54,8 @@ async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator
 async def is_up(client: Redis) -> bool:
     """Whether Redis answers now."""
     try:
-        await client.ping()
+        async with asyncio.timeout(TIMEOUT_S):
+            await client.ping()
     except REDIS_FAILURES:  # that is the answer
         return False
     return True
