@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from benchmarks.workload import Workload
 from benchmarks.workloads.http import HTTP_WORKLOADS
+from benchmarks.workloads.settle import SETTLE
 
-WORKLOADS: Sequence[Workload] = (*HTTP_WORKLOADS,)
+WORKLOADS: Sequence[Workload] = (*HTTP_WORKLOADS, SETTLE)
 
 
 def wanted(names: Sequence[str]) -> Sequence[Workload]:
