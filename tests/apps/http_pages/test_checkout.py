@@ -1,5 +1,6 @@
 """The sandbox's checkout page: what it shows, what pressing its buttons does, and what it refuses."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from urllib.parse import parse_qs, urlsplit
@@ -300,6 +301,9 @@ class TestWhatIsRefused:
 
 class _NoBooks:
     async def get(self, reference: str) -> SandboxEntry | None:
+        raise StorageUnavailable
+
+    async def get_many(self, references: Sequence[str]) -> Mapping[str, SandboxEntry]:
         raise StorageUnavailable
 
     async def enter(self, entry: SandboxEntry) -> SandboxEntry:

@@ -84,10 +84,26 @@ class TestConsumption:
         async def consume(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
             raise ZeroDivisionError
 
-        with pytest.raises(ZeroDivisionError):
+        with pytest.RaisesGroup(ZeroDivisionError):
             await consumed(consume, [RecordedDelivery(log, "a")])
 
         assert log == []
+
+    async def test_while_one_batch_waits_another_is_handled(self) -> None:
+        """A slow platform or commit holds up its own batch, and the next is thought about meanwhile."""
+        log: list[str] = []
+        second_is_done = asyncio.Event()
+
+        async def consume(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
+            if messages[0].body == b"first":
+                await second_is_done.wait()
+            else:
+                second_is_done.set()
+            return [Done()]
+
+        await consumed(consume, [RecordedDelivery(log, "first")], [RecordedDelivery(log, "second")])
+
+        assert log == ["ack second", "ack first"]
 
     async def test_outcomes_and_redeliveries_are_counted(self) -> None:
         """Every message is counted under its outcome, and again where it was delivered before."""

@@ -1,13 +1,14 @@
 """The platforms are asked many questions at once, and no answer of one is another's trouble."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
 import pytest
 from tests.core.use_cases.stored_purchases import AWAY, a_bought_one, reference_of, stored
 
-from billing_core.domain.payments import PaymentReport
+from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformProtocolError, PlatformRejected, PlatformUnavailable
 from billing_core.ports.platforms import PlatformAccount
@@ -47,6 +48,30 @@ class _Silent(ScriptedPlatform):
         """This will wait for ever."""
         await asyncio.Event().wait()
         raise AssertionError("it never answers")
+
+
+class _Together(ScriptedPlatform):
+    """A platform that is asked about many payments at once, and may trip over one of them."""
+
+    def __init__(self, name: str, *, trouble: Exception | None = None) -> None:
+        super().__init__(name)
+        self.asked: list[list[str]] = []
+        self._trouble = trouble
+
+    async def look_up_many(
+        self, checkouts: Sequence[tuple[str, PlatformAccount]], now: datetime
+    ) -> Sequence[PaymentReport | None]:
+        """This will tell of all, or raise the trouble."""
+        self.asked.append([reference for reference, _ in checkouts])
+        if self._trouble is not None:
+            raise self._trouble
+        return [await self.look_up(reference, account, now) for reference, account in checkouts]
+
+    async def look_up(self, platform_reference: str, account: PlatformAccount, now: datetime) -> PaymentReport | None:
+        """This will know every payment but the broken one."""
+        if platform_reference == "broken":
+            raise KeyError("status")
+        return PaymentReport(platform_reference=platform_reference, status=PaymentStatus.PENDING, observed_at=now)
 
 
 def _question(reference: str | None, platform: str = "sandbox") -> Question:
@@ -104,6 +129,38 @@ class TestAskPlatforms:
         (traced,) = await AskPlatforms(platforms=platforms).trace([("crashing", "money-1")])
         assert str(traced) == "crashing: KeyError in its adapter"
         assert answered is None  # another account's: but it was asked and has answered
+
+    async def test_a_platform_that_tells_of_many_is_asked_once(self, billing: InMemoryBilling) -> None:
+        """Each payment once, and every question gets its answer in the order asked."""
+        together = _Together("together")
+        ask = AskPlatforms(platforms={"together": together, "sandbox": billing.platform})
+        questions = [_question(name, "together") for name in ("pay-2", "pay-1", "pay-2")]
+
+        answers = await ask([questions[0], _question("pay-9"), *questions[1:]], billing.clock.now())
+
+        assert together.asked == [["pay-2", "pay-1"]]
+        assert [answer and getattr(answer, "platform_reference", None) for answer in answers] == [
+            "pay-2", None, "pay-1", "pay-2",
+        ]  # fmt: skip
+
+    async def test_a_mistake_over_one_of_many_stays_with_it(self, billing: InMemoryBilling) -> None:
+        """They are asked about apart then, so that the others have their answers."""
+        ask = AskPlatforms(platforms={"together": _Together("together", trouble=KeyError("status"))})
+
+        broken, fine = await ask([_question("broken", "together"), _question("fine", "together")], billing.clock.now())
+
+        assert str(broken) == "together: KeyError in its adapter"
+        assert isinstance(fine, PaymentReport)
+
+    async def test_trouble_of_a_platform_asked_about_many_is_told_of_each(self, billing: InMemoryBilling) -> None:
+        """It is not asked again one by one: it is away."""
+        together = _Together("together", trouble=AWAY)
+
+        answers = await AskPlatforms(platforms={"together": together})(
+            [_question("pay-1", "together"), _question("pay-2", "together")], billing.clock.now()
+        )
+
+        assert list(answers) == [AWAY, AWAY]
 
     async def test_a_platform_nobody_configured_cannot_be_asked(self, billing: InMemoryBilling) -> None:
         """The remedy is in the answer."""

@@ -1,24 +1,21 @@
 """Ways to forget to ask a platform, or to misunderstand its answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from tests.faults.defects.defect import Patch
 
 from billing_core.domain.events import Origin
 from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.errors import PlatformError
+from billing_core.messages import Envelope
 from billing_core.ports.storage import Owner
 from billing_core.testing.memory.purchases import InMemoryPurchases
-from billing_core.use_cases import check_purchases
+from billing_core.use_cases import check_purchases, handle_webhooks
 from billing_core.use_cases.ask_platforms import AskPlatforms, PlatformAnswer, Question
 from billing_core.use_cases.check_purchases import CheckPurchases, Finding
-from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.settle_purchases import Settlement
-
-_Asked = Mapping[Question, PlatformAnswer]
 
 
 def unguarded_expiry(patch: Patch) -> None:
@@ -47,16 +44,13 @@ def lost_answer_is_no(patch: Patch) -> None:
 
 def notice_is_proof(patch: Patch) -> None:
     """a notice about a payment is taken for the payment"""
-    ask = HandleWebhooks._ask_once
+    settlement = handle_webhooks._settlement
 
-    async def believe(self: HandleWebhooks, read: Sequence[Any], asked_at: datetime) -> _Asked:
-        answers = await ask(self, read, asked_at)
-        return {
-            question: replace(each, status=PaymentStatus.PAID) if isinstance(each, PaymentReport) else each
-            for question, each in answers.items()
-        }
+    def believe(envelope: Envelope, owner: Owner, answer: PlatformAnswer) -> Settlement:
+        paid = replace(answer, status=PaymentStatus.PAID) if isinstance(answer, PaymentReport) else answer
+        return settlement(envelope, owner, paid)
 
-    patch(HandleWebhooks, "_ask_once", believe)
+    patch(handle_webhooks, "_settlement", believe)
 
 
 def answers_kept(patch: Patch) -> None:

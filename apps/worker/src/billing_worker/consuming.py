@@ -1,6 +1,7 @@
 """Fetch, handle, acknowledge: one durable consumer."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, assert_never
 
@@ -11,6 +12,9 @@ from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, outage_
 from billing_worker.metrics import WorkerMetrics
 
 BATCH = 256
+# Batches that are handled at once: while one waits for the database or a platform, the other is thought about. They are
+# to each other as those of two workers.
+LANES = 2
 FETCH_TIMEOUT_S = 1.0
 # A third of the consumer's ack_wait: a batch that waits for a slow platform is not delivered to a second worker.
 KEEP_ALIVE_S = 10.0
@@ -46,11 +50,19 @@ class Consumption:
         metrics: WorkerMetrics,
     ) -> None:
         self._name, self._consumer, self._consume, self._metrics = name, consumer, consume, metrics
+        self._fetching = asyncio.Lock()
 
     async def run(self, stop: asyncio.Event) -> None:
         """This will consume until `stop` is set."""
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(LANES):
+                lanes.create_task(self._run_lane(stop))
+
+    async def _run_lane(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            if deliveries := await self._consumer.fetch(BATCH, FETCH_TIMEOUT_S):
+            async with self._fetching:
+                deliveries = await self._consumer.fetch(BATCH, FETCH_TIMEOUT_S)
+            if deliveries:
                 await self.handle(deliveries)
 
     async def handle(self, deliveries: Sequence[Delivery]) -> None:
@@ -64,17 +76,24 @@ class Consumption:
         finally:
             keep_alive.cancel()
         for delivery, outcome in zip(deliveries, outcomes, strict=True):
-            self._tell(delivery.message, outcome)
             await _acknowledge(delivery, outcome)
+            if not isinstance(outcome, Done):
+                self._warn(delivery.message, outcome)
+        self._count(deliveries, outcomes)
 
-    def _tell(self, message: InboundMessage, outcome: Outcome) -> None:
-        kind = type(outcome).__name__.lower()
-        self._metrics.messages.labels(self._name, kind).inc()
-        if message.attempt > 1:
-            self._metrics.redelivered.labels(self._name).inc()
-        if not isinstance(outcome, Done):
-            log.warning(f"message.{kind}", consumer=self._name, subject=message.subject, attempt=message.attempt,
-                        reason=outcome.reason, exc_info=outcome.fault)  # fmt: skip
+    def _warn(self, message: InboundMessage, outcome: Retry | Parked) -> None:
+        log.warning(f"message.{_kind(outcome)}", consumer=self._name, subject=message.subject, attempt=message.attempt,
+                    reason=outcome.reason, exc_info=outcome.fault)  # fmt: skip
+
+    def _count(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
+        for kind, many in Counter(map(_kind, outcomes)).items():
+            self._metrics.messages.labels(self._name, kind).inc(many)
+        if redelivered := sum(delivery.message.attempt > 1 for delivery in deliveries):
+            self._metrics.redelivered.labels(self._name).inc(redelivered)
+
+
+def _kind(outcome: Outcome) -> str:
+    return type(outcome).__name__.lower()
 
 
 async def _acknowledge(delivery: Delivery, outcome: Outcome) -> None:

@@ -1,6 +1,7 @@
 """Start the worker, run its loops, stop them in order."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from billing_worker.container import build_container
 from billing_worker.running import run_loops
 
 TOPOLOGY_RETRY_S = 1.0
+GARBAGE_LOOKED_FOR_EVERY = 50_000
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -48,8 +50,16 @@ async def run(settings: Settings) -> None:
         container.metrics().serve(settings.worker_metrics_port, settings.host)
         topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
         loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())
+        _collect_garbage_seldom()
         if await run_loops(loops, stop):
             get_logger("worker").info("worker.stopped")
+
+
+def _collect_garbage_seldom() -> None:
+    """What was loaded to start with stays, and need not be looked through; and what a batch makes is thousands of small
+    values without rings, gone with it: looking through them every 700 took a tenth of the worker's time."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE_LOOKED_FOR_EVERY)
 
 
 class _Topology:

@@ -15,7 +15,7 @@ from uuid import UUID
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from billing_core.domain.events import FACTS, Change, Fact, Timestamp
+from billing_core.domain.events import FACTS, Change, Fact, Timestamp, rfc3339
 from billing_core.domain.merchants import MERCHANT_ID, PLATFORM_ACCOUNT_ID
 from billing_core.errors import MalformedMessage
 
@@ -55,20 +55,21 @@ def encode_event(change: Change, sequence: int) -> bytes:
     """The message that announces a change, as it is stored in the outbox and published, byte for byte."""
     if change.fact is None:
         raise ValueError(f"{change.what} of {change.subject} announces nothing")
-    event = _event_of(Fact).model_construct(
-        specversion="1.0",
-        id=change.event_id,
-        source=SOURCE,
-        type=change.fact.type,
-        subject=change.merchant_id,
-        time=change.at,
-        datacontenttype="application/json",
-        correlationid=change.by.correlation_id,
-        traceparent=change.by.traceparent or _traceparent_of(change.by.correlation_id),
-        sequence=sequence,
-        data=change.fact,
-    )
-    return event.model_dump_json(serialize_as_any=True).encode()
+    # The fields of `Event` in their order. Written as they are, because making the model costs as much as all the rest.
+    event = {
+        "specversion": "1.0",
+        "id": change.event_id,
+        "source": SOURCE,
+        "type": change.fact.type,
+        "subject": change.merchant_id,
+        "time": rfc3339(change.at),
+        "datacontenttype": "application/json",
+        "correlationid": change.by.correlation_id,
+        "traceparent": change.by.traceparent or _traceparent_of(change.by.correlation_id),
+        "sequence": sequence,
+        "data": change.fact,
+    }
+    return pydantic_core.to_json(event)
 
 
 def decode_event(body: bytes) -> "Event[Fact]":

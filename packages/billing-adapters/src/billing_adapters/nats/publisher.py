@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from nats.js.api import Header, PubAck
+from nats.js.api import PubAck
 from nats.js.errors import APIError
 
 from billing_adapters.nats.connection import NATS_FAILURES, REQUEST_TIMEOUT_S, NatsConnection
@@ -14,6 +14,7 @@ from billing_core.ports.publishing import OutboxEvent
 MAX_BATCH = 1000  # the server's limit for an atomic batch
 CONTENT_TYPE: Final = "application/cloudevents+json"
 _MESSAGE_ID: Final = "Nats-Msg-Id"
+_COMMIT: Final = {"Nats-Batch-Commit": "1"}
 
 
 class NatsEventPublisher:
@@ -49,12 +50,10 @@ class NatsEventPublisher:
         if len(events) < 2:
             return False
         client, batch_id = self._connection.client, secrets.token_hex(16)
-        batch = {"Nats-Batch-Id": batch_id}
         for number, event in enumerate(events[:-1], start=1):
-            await client.publish(event.type, event.body, headers=_headers(event) | batch | _place(number))
-        commit = batch | _place(len(events)) | {"Nats-Batch-Commit": "1"}
+            await client.publish(event.type, event.body, headers=_headers(event, batch_id, number))
         try:
-            ack = await self._store(events[-1], commit)
+            ack = await self._store(events[-1], _headers(events[-1], batch_id, len(events)) | _COMMIT)
         except APIError:
             # One id the stream has seen refuses the whole batch, and so does a stream without `allow_atomic`.
             return False
@@ -62,11 +61,10 @@ class NatsEventPublisher:
 
     async def _publish_singly(self, events: Sequence[OutboxEvent]) -> int:
         # Each waits for the one before: were two on their way at once, a lost one would end up behind its successor.
-        acks = [await self._store(event, {}) for event in events]
+        acks = [await self._store(event, _headers(event)) for event in events]
         return sum(not ack.duplicate for ack in acks)
 
-    async def _store(self, event: OutboxEvent, more: Mapping[str, str]) -> PubAck:
-        headers = {**_headers(event), **more}
+    async def _store(self, event: OutboxEvent, headers: dict[str, str]) -> PubAck:
         return await self._connection.jetstream.publish(
             event.type, event.body, headers=headers, timeout=REQUEST_TIMEOUT_S
         )
@@ -92,12 +90,11 @@ class NatsMessageSender:
             raise PublishingUnavailable(f"NATS did not confirm the message to {subject}: {failure!r}") from failure
 
 
-def _headers(event: OutboxEvent) -> dict[str, str]:
-    return {Header.MSG_ID.value: str(event.event_id), "Content-Type": CONTENT_TYPE}
-
-
-def _place(number: int) -> dict[str, str]:
-    return {"Nats-Batch-Sequence": str(number)}
+def _headers(event: OutboxEvent, batch_id: str | None = None, number: int = 0) -> dict[str, str]:
+    headers = {_MESSAGE_ID: str(event.event_id), "Content-Type": CONTENT_TYPE}
+    if batch_id is not None:
+        headers["Nats-Batch-Id"], headers["Nats-Batch-Sequence"] = batch_id, str(number)
+    return headers
 
 
 def _is_kept(name: str) -> bool:

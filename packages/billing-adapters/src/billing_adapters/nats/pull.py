@@ -1,9 +1,11 @@
 """Pulling messages from a consumer: what is there at once, or else the first one that comes."""
 
+import asyncio
 import itertools
 import json
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -37,6 +39,7 @@ class Pull:
         self._client: Client | None = None
         self._inbox = ""
         self._subscription: Subscription | None = None
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._numbers = itertools.count(1)
 
     async def messages(self, batch: int, timeout_s: float) -> Sequence[Msg]:
@@ -68,29 +71,29 @@ class Pull:
             await subscription.unsubscribe()
 
     async def _request(self, request: dict[str, object], batch: int, timeout_s: float) -> Sequence[Msg]:
-        subscription = await self._listening()
+        arrived = await self._listening()
         reply = f"{self._inbox}.{next(self._numbers)}"
-        deadline = time.monotonic() + timeout_s
         await self._connection.client.publish(self._subject, json.dumps(request).encode(), reply=reply)
         messages: list[Msg] = []
-        while len(messages) < batch:
-            try:
-                message = await subscription.next_msg(timeout=max(deadline - time.monotonic(), 0.001))
-            except TimeoutError:
-                break  # a restarted server has forgotten the pull
-            if message.reply:
-                messages.append(message)
-            elif message.subject == reply and self._is_end(message):  # not the end of an earlier pull
-                break
+        with suppress(TimeoutError):  # a restarted server has forgotten the pull
+            async with asyncio.timeout(timeout_s):
+                while len(messages) < batch:
+                    message = await arrived.get()
+                    if message.reply:
+                        messages.append(message)
+                    elif message.subject == reply and self._is_end(message):  # not the end of an earlier pull
+                        break
         return messages
 
-    async def _listening(self) -> Subscription:
+    async def _listening(self) -> asyncio.Queue[Msg]:
         client = self._connection.client
-        if self._subscription is None or self._client is not client:
-            self._inbox = client.new_inbox()
-            self._subscription = await client.subscribe(f"{self._inbox}.*")
+        if self._client is not client:
+            # What comes is put here by nats-py; asking it for one message after the other makes a task and a timer for
+            # each.
+            self._arrived, self._inbox = asyncio.Queue(), client.new_inbox()
+            self._subscription = await client.subscribe(f"{self._inbox}.*", cb=self._arrived.put)
             self._client = client
-        return self._subscription
+        return self._arrived
 
     @staticmethod
     def _is_end(message: Msg) -> bool:

@@ -4,7 +4,7 @@ Its checkout is a page of the HTTP app. Making one does no I/O: the offer stands
 was decided there stands in the sandbox's books, and is what `look_up` tells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -69,21 +69,24 @@ class SandboxPlatform:
         None where the reference is not one of this account's. Raises PlatformUnavailable where the books cannot be
         read.
         """
-        if not is_reference_of(platform_reference, account.platform_account_id):
-            return None
-        entry = await self._entry(platform_reference)
-        if entry is None:
-            return PaymentReport(
-                platform_reference=platform_reference, status=PaymentStatus.PENDING, observed_at=now, test=True
+        (report,) = await self.look_up_many([(platform_reference, account)], now)
+        return report
+
+    async def look_up_many(
+        self, checkouts: Sequence[tuple[str, PlatformAccount]], now: datetime
+    ) -> Sequence[PaymentReport | None]:
+        """This will tell of each what `look_up` would, with one question to the books. Raises PlatformUnavailable."""
+        ours = [is_reference_of(reference, account.platform_account_id) for reference, account in checkouts]
+        try:
+            entries = await self._books.get_many(
+                [each for (each, _), is_ours in zip(checkouts, ours, strict=True) if is_ours]
             )
-        return PaymentReport(
-            platform_reference=platform_reference,
-            status=entry.status,
-            observed_at=now,
-            price=entry.price,
-            platform_account_id=entry.platform_account_id,
-            test=True,
-        )
+        except StorageUnavailable as away:
+            raise _unreadable() from away
+        return [
+            _report(reference, entries.get(reference), now) if is_ours else None
+            for (reference, _), is_ours in zip(checkouts, ours, strict=True)
+        ]
 
     async def find_checkout(self, purchase: Purchase, account: PlatformAccount) -> str | None:
         """The reference of the purchase: it follows from the purchase, and so does its checkout."""
@@ -127,7 +130,10 @@ class SandboxPlatform:
 
     async def decision(self, offer: SandboxOffer) -> SandboxEntry | None:
         """What was decided at the checkout, or None. Raises PlatformUnavailable."""
-        return await self._entry(offer.reference)
+        try:
+            return await self._books.get(offer.reference)
+        except StorageUnavailable as away:
+            raise _unreadable() from away
 
     async def decide(self, offer: SandboxOffer, status: PaymentStatus) -> SandboxEntry:
         """This will enter the payer's decision and give the one that stands, the first. Raises PlatformUnavailable."""
@@ -139,17 +145,28 @@ class SandboxPlatform:
         )
         return await self._enter(decided)
 
-    async def _entry(self, reference: str) -> SandboxEntry | None:
-        try:
-            return await self._books.get(reference)
-        except StorageUnavailable as away:
-            raise PlatformUnavailable(NAME, "its books cannot be read right now") from away
-
     async def _enter(self, entry: SandboxEntry) -> SandboxEntry:
         try:
             return await self._books.enter(entry)
         except StorageUnavailable as away:
             raise PlatformUnavailable(NAME, "its books cannot be written right now") from away
+
+
+def _unreadable() -> PlatformUnavailable:
+    return PlatformUnavailable(NAME, "its books cannot be read right now")
+
+
+def _report(reference: str, entry: SandboxEntry | None, now: datetime) -> PaymentReport:
+    if entry is None:
+        return PaymentReport(platform_reference=reference, status=PaymentStatus.PENDING, observed_at=now, test=True)
+    return PaymentReport(
+        platform_reference=reference,
+        status=entry.status,
+        observed_at=now,
+        price=entry.price,
+        platform_account_id=entry.platform_account_id,
+        test=True,
+    )
 
 
 def sandbox_notice(entry: SandboxEntry) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """The sandbox's books: what was decided at each of its checkouts. The first decision stands."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import bindparam, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.statements import Statement
@@ -34,10 +35,14 @@ class SandboxEntry:
 
 
 class SandboxBooks(Protocol):
-    """Keeps what was decided. Both methods may raise StorageUnavailable."""
+    """Keeps what was decided. Each method may raise StorageUnavailable."""
 
     async def get(self, reference: str) -> SandboxEntry | None:
         """What was decided at the checkout, or None."""
+        ...
+
+    async def get_many(self, references: Sequence[str]) -> Mapping[str, SandboxEntry]:
+        """What was decided at the checkouts where something was, by reference."""
         ...
 
     async def enter(self, entry: SandboxEntry) -> SandboxEntry:
@@ -56,6 +61,10 @@ class InMemorySandboxBooks:
         """What was decided at the checkout, or None."""
         return self._entries.get(reference)
 
+    async def get_many(self, references: Sequence[str]) -> Mapping[str, SandboxEntry]:
+        """What was decided at the checkouts where something was, by reference."""
+        return {each: self._entries[each] for each in references if each in self._entries}
+
     async def enter(self, entry: SandboxEntry) -> SandboxEntry:
         """This will enter the decision unless there is one, and give the one that stands."""
         return self._entries.setdefault(entry.reference, entry)
@@ -71,6 +80,13 @@ class PostgresSandboxBooks:
         """What was decided at the checkout, or None. Raises StorageUnavailable."""
         row = await self._database.row(_SELECT, reference=reference)
         return _entry(row) if row else None
+
+    async def get_many(self, references: Sequence[str]) -> Mapping[str, SandboxEntry]:
+        """What was decided at the checkouts where something was, by reference. Raises StorageUnavailable."""
+        if not references:
+            return {}
+        rows = await self._database.rows(_SELECT_MANY, references=list(references))
+        return {row["reference"]: _entry(row) for row in rows}
 
     async def enter(self, entry: SandboxEntry) -> SandboxEntry:
         """This will enter the decision unless there is one, and give the one that stands. Raises StorageUnavailable."""
@@ -95,6 +111,11 @@ _COLUMNS = (
     sandbox_payments.c.platform_account_id,
 )
 _SELECT = Statement(select(*_COLUMNS).where(sandbox_payments.c.reference == bindparam("reference")))
+_SELECT_MANY = Statement(
+    select(*_COLUMNS).where(
+        sandbox_payments.c.reference == any_(bindparam("references", type_=ARRAY(sandbox_payments.c.reference.type)))
+    )
+)
 # Of two at once the second waits for the first, changes nothing, and is given the row that stands.
 _ENTER = Statement(
     insert(sandbox_payments)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
@@ -30,6 +31,9 @@ _FIXED = {
     "merchant_id", "purchase_id", "platform", "platform_account_id", "pack", "catalog_version", "credits",
     "bonus_credits", "amount_minor", "currency", "return_url", "created_at",
 }  # fmt: skip
+_CHANGING = [name for name in _NAMES if name not in _FIXED]
+_SAVED = [purchases.c[name] for name in ("merchant_id", "purchase_id", *_CHANGING)]
+_saved_of = itemgetter(*[_NAMES.index(column.name) for column in _SAVED])
 _WANTED = given([purchases.c.merchant_id, purchases.c.purchase_id], name="wanted")
 _REFERENCES = given([payment_claims.c.platform, payment_claims.c.platform_reference], name="wanted")
 _LIMIT = bindparam("limit", type_=purchases.c.version.type)
@@ -120,7 +124,7 @@ def _claim_again(claimed: FromClause) -> Insert:
 def _save(given: FromClause) -> Update:
     return (
         update(purchases)
-        .values({name: given.c[name] for name in _NAMES if name not in _FIXED})
+        .values({name: given.c[name] for name in _CHANGING})
         .where(purchases.c.merchant_id == given.c.merchant_id, purchases.c.purchase_id == given.c.purchase_id)
     )
 
@@ -136,8 +140,8 @@ def _save_if_unchanged(given: FromClause) -> Update:
 
 _CLAIM_NEW: Final = RowsWrite(payment_claims.c.values(), _claim, name="claimed")
 _CLAIM: Final = RowsWrite(payment_claims.c.values(), _claim_again, name="claimed")
-_SAVE: Final = RowsWrite(PURCHASE_COLUMNS, _save)
-_REPLACE: Final = RowsWrite(PURCHASE_COLUMNS, _save_if_unchanged)
+_SAVE: Final = RowsWrite(_SAVED, _save)
+_REPLACE: Final = RowsWrite(_SAVED, _save_if_unchanged)
 _DUE_FOR_CHECK: Final = Statement(
     columns_of(purchases)
     .where(is_looked_after(purchases), purchases.c.check_at <= bindparam("now"))
@@ -217,14 +221,14 @@ class PostgresPurchases:
     async def save(self, changed: Sequence[Purchase]) -> None:
         """This will store changed purchases that are held."""
         if changed:
-            rows = [purchase_values(each) for each in changed]
+            rows = [_saved_of(purchase_values(each)) for each in changed]
             await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_not_held)
 
     async def replace(self, before: Purchase, after: Purchase) -> None:
         """This will store a changed purchase. The commit raises StorageConflict where it is not as it was before."""
         await self._transaction.store(
             _REPLACE,
-            [purchase_values(after)],
+            [_saved_of(purchase_values(after))],
             rows=1,
             since_version=before.version,
             since_check_at=before.check_at,

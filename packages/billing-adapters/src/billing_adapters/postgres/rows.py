@@ -209,7 +209,13 @@ def history_entry_of(row: Row) -> HistoryEntry:
 
 def outbox_event_of(row: Row) -> OutboxEvent:
     """The event of a row."""
-    return OutboxEvent(**{column.name: row[column.name] for column in OUTBOX_COLUMNS})
+    return OutboxEvent(
+        event_id=row["event_id"],
+        merchant_id=row["merchant_id"],
+        sequence=row["sequence"],
+        type=row["type"],
+        body=row["body"],
+    )
 
 
 # --- idempotency keys ------------------------------------------------------------------------------------------------

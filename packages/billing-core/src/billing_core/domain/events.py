@@ -7,6 +7,7 @@ Every change of a trial or purchase is a `Change`: an entry of its history and, 
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
@@ -17,6 +18,7 @@ from billing_core.domain.money import Money
 EVENT_ID_NAMESPACE = uuid.UUID("6f0cf8a1-9a52-5d5e-9b8a-52b0bb0f3b0e")
 
 
+@lru_cache(maxsize=16)  # what is decided at once happened at one moment
 def rfc3339(moment: datetime) -> str:
     """A moment as RFC 3339 in UTC with `Z` and microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -39,6 +41,7 @@ class Price(BaseModel):
     amount: str = Field(examples=["69.99"])
 
     @classmethod
+    @lru_cache(maxsize=64)  # there are as many prices as packs
     def of(cls, money: Money) -> "Price":
         """The price as other services read it."""
         return cls(amount_minor=money.amount_minor, currency=money.currency, amount=money.amount)
@@ -260,4 +263,9 @@ class Change:
         if self.fact is None:
             raise ValueError(f"{self.what} of {self.subject} announces nothing")
         which = "" if self.fact.once else f"|{self.number}"
-        return uuid.uuid5(EVENT_ID_NAMESPACE, f"{self.fact.type}|{self.subject_id}{which}")
+        return _event_id(f"{self.fact.type}|{self.subject_id}{which}")
+
+
+@lru_cache(maxsize=16)  # the envelope asks, and then the outbox
+def _event_id(fact: str) -> uuid.UUID:
+    return uuid.uuid5(EVENT_ID_NAMESPACE, fact)

@@ -190,7 +190,7 @@ class Purchase:
             reason = f"payment {report.platform_reference}: {mismatch}"
             return self.flag(reason, now, by, about=report.platform_reference)
         unanswered = self.review.keeping(lambda each: each.about not in (None, report.platform_reference))
-        return replace(self, review=unanswered)._complete(report, now, by)  # noqa: SLF001 - of this class
+        return self._complete(report, now, by, review=unanswered)
 
     # --- what a person decides ---------------------------------------------------------------------------------------
 
@@ -220,8 +220,8 @@ class Purchase:
             raise ResolutionRefused(f"the platform says this payment is {report.status}; only a paid one is accepted")
         paid = report.price.amount_minor if report.price is not None else None
         left = review.keeping(lambda each: each != answered and each.about != reference)
-        taken = replace(self, review=left, paid_minor=None if report.price == self.offer.price else paid)
-        return taken._complete(report, now, by)  # noqa: SLF001 - of this class
+        other_paid = None if report.price == self.offer.price else paid
+        return self._complete(report, now, by, review=left, paid_minor=other_paid)
 
     def dismiss(self, now: datetime, by: Origin, *, reason: str | None = None) -> "PurchaseDecision":
         """This will close a finding (default: the oldest), which asks for nobody again. Raises ResolutionRefused where
@@ -256,7 +256,7 @@ class Purchase:
         """What refunds are counted against."""
         return self.offer.price.amount_minor if self.paid_minor is None else self.paid_minor
 
-    def _complete(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
+    def _complete(self, report: PaymentReport, now: datetime, by: Origin, **values: Any) -> "PurchaseDecision":
         late = self.status in UNPAID_ENDS
         fact = CreditsPurchased(
             **self._identity(),
@@ -279,14 +279,16 @@ class Purchase:
             late=late,
             completed_at=now,
             ended_at=now,
+            observed_at=report.observed_at,
             check_at=None,
+            **values,
         )
         return completed.then(lambda paid: paid._follow_refunds(report, now, by))  # noqa: SLF001 - of this class
 
     def _follow_refunds(self, report: PaymentReport, now: datetime, by: Origin) -> "PurchaseDecision":
         if self.observed_at is not None and report.observed_at < self.observed_at:
             return PurchaseDecision(self)
-        seen = replace(self, observed_at=report.observed_at)
+        seen = self if self.observed_at == report.observed_at else replace(self, observed_at=report.observed_at)
         told = self.refunded_minor if report.refunded_minor is None else report.refunded_minor
         refunded = min(told, self._price_minor)
         dispute = report.dispute or self.dispute

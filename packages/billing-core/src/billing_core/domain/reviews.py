@@ -59,7 +59,7 @@ class Review:
 
     def keeping(self, still_open: Callable[[ReviewFinding], bool]) -> "Review":
         """With the findings that are still open."""
-        return replace(self, findings=tuple(filter(still_open, self.findings)))
+        return replace(self, findings=tuple(filter(still_open, self.findings))) if self.findings else self
 
     def dismissing(self, finding: ReviewFinding) -> "Review":
         """Without the finding, whose reason asks for nobody again; the oldest such reason is forgotten."""

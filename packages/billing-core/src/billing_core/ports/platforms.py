@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
@@ -104,6 +104,17 @@ class PaymentPlatform(Protocol):
         """This will read the platform's own notice, without I/O; None where it is about something else than one of
         our payments, or tells of no change worth asking about. Raises MalformedMessage where the platform could not
         have sent it."""
+        ...
+
+
+@runtime_checkable
+class LooksUpMany(PaymentPlatform, Protocol):
+    """A platform that tells how many payments stand in one answer. The others are asked about one after the other."""
+
+    async def look_up_many(
+        self, checkouts: Sequence[tuple[str, PlatformAccount]], now: datetime
+    ) -> Sequence[PaymentReport | None]:
+        """This will tell of each platform reference with its account what `look_up` would, in the order given."""
         ...
 
 

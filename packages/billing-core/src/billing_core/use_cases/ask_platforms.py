@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import TypeVar
 
 from billing_core.domain.payments import PaymentReport
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformError, PlatformFault, PlatformUnavailable
-from billing_core.ports.platforms import PaymentPlatform, PlatformAccount
+from billing_core.ports.platforms import LooksUpMany, PaymentPlatform, PlatformAccount
 
 # Platforms answer in tens of milliseconds and limit calls per second; more at once only queue at their door.
 _AT_ONCE = 16
@@ -38,6 +39,7 @@ class Question:
 
 
 PlatformAnswer = PaymentReport | PlatformError | None
+_Answers = Sequence[tuple[Question, PlatformAnswer]]
 
 
 class AskPlatforms:
@@ -45,11 +47,39 @@ class AskPlatforms:
 
     def __init__(self, *, platforms: Mapping[str, PaymentPlatform], patience_s: float = PATIENCE_S) -> None:
         self._platforms, self._patience_s = platforms, patience_s
+        self._asked_together = {name: each for name, each in platforms.items() if isinstance(each, LooksUpMany)}
 
     async def __call__(self, questions: Sequence[Question], asked_at: datetime) -> Sequence[PlatformAnswer]:
         """The answer to each question: a report observed at `asked_at`, None where the platform knows of no
         checkout, or the PlatformError it ended in."""
+        together: dict[str, list[tuple[Question, str]]] = {}
+        apart = []
+        for question in dict.fromkeys(questions):
+            if question.platform_reference is not None and question.platform in self._asked_together:
+                together.setdefault(question.platform, []).append((question, question.platform_reference))
+            else:
+                apart.append(question)
+        told = await asyncio.gather(
+            self._ask_apart(apart, asked_at),
+            *(self._ask_together(self._asked_together[name], asked, asked_at) for name, asked in together.items()),
+        )
+        answers = dict(chain.from_iterable(told))
+        return [answers[question] for question in questions]
 
+    async def _ask_together(
+        self, platform: LooksUpMany, asked: Sequence[tuple[Question, str]], asked_at: datetime
+    ) -> _Answers:
+        questions = [question for question, _ in asked]
+        checkouts = [(reference, question.account) for question, reference in asked]
+        try:
+            reports = await in_time(platform.name, platform.look_up_many(checkouts, asked_at), self._patience_s)
+            return list(zip(questions, reports, strict=True))
+        except PlatformError as trouble:
+            return [(question, trouble) for question in questions]
+        except Exception:  # noqa: BLE001 - what an adapter did not foresee is found with its question, and told there
+            return await self._ask_apart(questions, asked_at)
+
+    async def _ask_apart(self, questions: Sequence[Question], asked_at: datetime) -> _Answers:
         async def ask(question: Question) -> PaymentReport | None:
             platform = self._platform(question.platform)
             reference = question.platform_reference
@@ -61,7 +91,8 @@ class AskPlatforms:
             report = platform.look_up(reference, question.account, asked_at)
             return await in_time(platform.name, report, self._patience_s)
 
-        return await _ask_all(questions, ask, lambda question: question.platform)
+        answers = await _ask_all(questions, ask, lambda question: question.platform)
+        return list(zip(questions, answers, strict=True))
 
     async def trace(self, payments: Sequence[tuple[str, str]]) -> Sequence[str | PlatformError | None]:
         """The platform reference of the checkout each (platform, payment id) was paid at, None where the platform

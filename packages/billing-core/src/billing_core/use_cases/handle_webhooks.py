@@ -32,9 +32,9 @@ SOURCE = "billing-purchase-updated"
 HOPELESS_ATTEMPTS = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Read:
-    """A message as far as it is understood: whose payment to ask about, or already its outcome."""
+    """A message on its way to its outcome: what is known of it so far."""
 
     message: InboundMessage
     envelope: Envelope | None = None
@@ -48,14 +48,6 @@ class _Read:
     def message_id(self) -> str | None:
         """The id the message is known by, where it could be read."""
         return self.envelope.message_id if self.envelope else None
-
-    @property
-    def references(self) -> list[tuple[str, str]]:
-        """The references the payment may be claimed under, the surest first."""
-        if self.outcome is not None or self.notice is None:
-            return []
-        named = (self.notice.platform_reference, self.notice.purchase_reference)
-        return [(self.platform, each) for each in named if each is not None]
 
 
 class HandleWebhooks:
@@ -80,17 +72,16 @@ class HandleWebhooks:
         A message whose purchase is not known yet, or whose platform is in trouble, is to be delivered again later.
         Raises StorageUnavailable; then nothing is acknowledged and every message may come again.
         """
-        understood = await self._trace([self._read(message) for message in messages])
-        read, asked_at = await self._find_owners(understood)
-        answers = await self._ask_once(read, asked_at)
+        read = [self._read(message) for message in messages]
+        await self._trace(_undecided(read))
+        asked_at = await self._find_owners(_undecided(read))
+        asking = _undecided(read)
+        answers = await self._ask([each.question for each in asking if each.question], asked_at)
         settlements = []
-        for place, each in enumerate(read):
-            if each.outcome is None and each.envelope and each.owner and each.question:
-                answer = answers[each.question]
-                outcome = _weigh(answer, each)
-                read[place] = replace(each, outcome=outcome)
-                if isinstance(outcome, Done):
-                    settlements.append(_settlement(each.envelope, each.owner, answer))
+        for each, answer in zip(asking, answers, strict=True):
+            each.outcome = _weigh(answer, each)
+            if each.envelope and each.owner and isinstance(each.outcome, Done):
+                settlements.append(_settlement(each.envelope, each.owner, answer))
         await self._settle(settlements, source=SOURCE)
         outcomes = [each.outcome or Done() for each in read]
         await self._park(read, outcomes)
@@ -110,29 +101,32 @@ class HandleWebhooks:
             return _Read(message, envelope, outcome=Parked(reason=str(wrong)))
         return _Read(message, envelope, updated.platform, notice, outcome=None if notice else Done())
 
-    async def _trace(self, read: Sequence[_Read]) -> Sequence[_Read]:
+    async def _trace(self, read: Sequence[_Read]) -> None:
         """Notices that name a payment alone get the reference of its checkout from their platform."""
-        payments = sorted({(each.platform, payment_id) for each in read if (payment_id := _untraced(each))})
+        untraced = [(each, payment_id) for each in read if (payment_id := _untraced(each.notice))]
+        payments = sorted({(each.platform, payment_id) for each, payment_id in untraced})
         traced = dict(zip(payments, await self._ask.trace(payments), strict=True))
-        return [
-            _traced(each, each.notice, traced[each.platform, payment_id])
-            if each.notice and (payment_id := _untraced(each))
-            else each
-            for each in read
-        ]
+        for each, payment_id in untraced:
+            reference = traced[each.platform, payment_id]
+            if isinstance(reference, PlatformError):
+                each.outcome = _trouble(reference, each)
+            elif each.notice:
+                each.notice = replace(each.notice, platform_reference=reference)
 
-    async def _find_owners(self, read: Sequence[_Read]) -> tuple[list[_Read], datetime]:
-        ids = [each.message_id for each in read if each.outcome is None and each.message_id is not None]
-        references = sorted({reference for each in read for reference in each.references})
+    async def _find_owners(self, read: Sequence[_Read]) -> datetime:
+        ids = [each.message_id for each in read if each.message_id is not None]
+        named = [_references(each) for each in read]
+        references = sorted({reference for some in named for reference in some})
         async with self._units() as uow:
             asked_at = await uow.now()
             seen = await uow.inbox.seen(SOURCE, ids) if ids else frozenset()
             owners = await uow.purchases.owners(references) if references else {}
-            return [await _owned(uow, each, owners, seen) for each in read], asked_at
-
-    async def _ask_once(self, read: Sequence[_Read], asked_at: datetime) -> Mapping[Question, PlatformAnswer]:
-        wanted = list(dict.fromkeys(each.question for each in read if each.outcome is None and each.question))
-        return dict(zip(wanted, await self._ask(wanted, asked_at), strict=True))
+            for each, its_references in zip(read, named, strict=True):
+                if each.message_id in seen:
+                    each.outcome = Done()
+                else:
+                    await _own(uow, each, next((owners[its] for its in its_references if its in owners), None))
+        return asked_at
 
     async def _park(self, read: Sequence[_Read], outcomes: Sequence[Outcome]) -> None:
         ids, messages = [each.message_id for each in read], [each.message for each in read]
@@ -143,31 +137,33 @@ class HandleWebhooks:
                 await uow.commit()
 
 
-def _untraced(read: _Read) -> str | None:
+def _undecided(read: Sequence[_Read]) -> list[_Read]:
+    return [each for each in read if each.outcome is None]
+
+
+def _untraced(notice: Notice | None) -> str | None:
     """The payment id of a notice that names no checkout."""
-    if read.outcome is not None or read.notice is None or read.notice.platform_reference is not None:
-        return None
-    return read.notice.payment_id
+    return notice.payment_id if notice and notice.platform_reference is None else None
 
 
-def _traced(read: _Read, notice: Notice, reference: str | PlatformError | None) -> _Read:
-    if isinstance(reference, PlatformError):
-        return replace(read, outcome=_trouble(reference, read))
-    return replace(read, notice=replace(notice, platform_reference=reference))
+def _references(read: _Read) -> list[tuple[str, str]]:
+    """The references the payment may be claimed under, the surest first."""
+    if read.notice is None:
+        return []
+    named = (read.notice.platform_reference, read.notice.purchase_reference)
+    return [(read.platform, each) for each in named if each is not None]
 
 
-async def _owned(uow: UnitOfWork, read: _Read, owners: Mapping[tuple[str, str], Owner], seen: frozenset[str]) -> _Read:
-    """Whose the payment is, and what to ask about it; or the outcome of a repeat, or of one nobody here opened."""
-    if read.outcome is not None or read.notice is None:
-        return read
-    if read.message_id in seen:
-        return replace(read, outcome=Done())
-    owner = next((owners[each] for each in read.references if each in owners), None)
+async def _own(uow: UnitOfWork, read: _Read, owner: Owner | None) -> None:
+    """This will note whose the payment is, and what to ask about it; or the outcome of one nobody here opened."""
+    if read.notice is None:
+        return
     if owner is None:
-        return replace(read, outcome=_unknown(read, read.notice))
-    if read.notice.platform_account_id not in (None, owner.account.platform_account_id):
-        return replace(read, outcome=Parked(reason="the notice names another account than the payment's"))
-    return replace(read, owner=owner, question=await _question(uow, read, read.notice, owner))
+        read.outcome = _unknown(read, read.notice)
+    elif read.notice.platform_account_id not in (None, owner.account.platform_account_id):
+        read.outcome = Parked(reason="the notice names another account than the payment's")
+    else:
+        read.owner, read.question = owner, await _question(uow, read, read.notice, owner)
 
 
 async def _question(uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner) -> Question:

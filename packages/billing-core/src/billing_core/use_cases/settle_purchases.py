@@ -138,7 +138,9 @@ def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: dateti
     """This will apply one settlement to the batch: the purchase first, then the trial it may convert."""
     before = batch.purchases[settlement.purchase_id]
     decision = _decide_purchase(before, settlement, now)
-    purchase = replace(decision.purchase, check_at=_check_at(decision.purchase, settlement, now))
+    purchase = decision.purchase
+    if (check_at := _check_at(purchase, settlement, now)) != purchase.check_at:
+        purchase = replace(purchase, check_at=check_at)
     batch.purchases[purchase.purchase_id] = purchase
     batch.changes.extend(decision.changes)
     if purchase.platform_reference != before.platform_reference:

@@ -11,7 +11,7 @@ import pytest
 from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.errors import MalformedMessage
-from billing_core.ports.platforms import Checkout, PaymentPlatform, PlatformAccount
+from billing_core.ports.platforms import Checkout, LooksUpMany, PaymentPlatform, PlatformAccount
 from billing_core.testing.builders import a_merchant, a_purchase, an_origin
 from billing_core.testing.clock import MOMENT
 
@@ -132,6 +132,25 @@ class PaymentPlatformContract:
         assert report.test == platform_under_test.platform.test_mode
         assert report.refunded_minor in (0, None)
         assert settled.purchase.status is PurchaseStatus.COMPLETED
+
+    async def test_many_are_told_of_as_one_is(self, platform_under_test: PlatformUnderTest) -> None:
+        """A platform that can be asked about many at once says of each what it says of it alone, in the order asked,
+        and knows none that is another account's."""
+        platform, account = platform_under_test.platform, platform_under_test.account
+        if not isinstance(platform, LooksUpMany):
+            return
+        paid, pending = [(await _open(platform_under_test))[1].platform_reference for _ in range(2)]
+        await platform_under_test.pay(paid)
+        stranger = PlatformAccount(platform_account_id="somebody-else", platform_domain=None)
+
+        told = await platform.look_up_many([(pending, account), (paid, account), (paid, stranger)], MOMENT)
+
+        assert list(told) == [
+            await platform.look_up(pending, account, MOMENT),
+            await platform.look_up(paid, account, MOMENT),
+            None,
+        ]
+        assert list(await platform.look_up_many([], MOMENT)) == []
 
     async def test_asking_again_after_payment_never_undoes_it(self, platform_under_test: PlatformUnderTest) -> None:
         """A retry that comes late finds the payment as it was."""
