@@ -7,11 +7,11 @@ process dies: another `FaultyPorts` over the same ones is the process that comes
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
-from functools import cache
-from typing import Any, TypeVar, cast
+from functools import cache, partial
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from billing_core.errors import PlatformUnavailable, PublishingUnavailable, StorageUnavailable
 from billing_core.ports.storage import UnitOfWork
@@ -24,11 +24,14 @@ from billing_core.testing import (
     ScriptedPlatform,
 )
 from billing_core.testing.clock import FixedClock
+from billing_core.testing.memory.outbox import InMemoryLeadership
+from billing_core.testing.memory.storage import InMemoryUnitOfWork
 
 # Longer than a platform is waited for, and than a key stays locked to its first attempt.
 SLOW_S = 30.0
 
-P = TypeVar("P")
+P = ParamSpec("P")
+Port = TypeVar("Port")
 T = TypeVar("T")
 
 
@@ -54,6 +57,7 @@ class PortFault(StrEnum):
 
 
 Hook = Callable[[str], Awaitable[PortFault | None]]
+Trouble = Callable[[], Exception]
 
 
 async def all_is_well(_label: str) -> PortFault | None:
@@ -99,31 +103,35 @@ class FaultyPorts:
         self.publisher = self._port("publisher", publisher, lambda: PublishingUnavailable("no confirmation came"))
         self.sender = self._port("sender", sender or InMemorySender(), lambda: PublishingUnavailable("no confirmation"))
         self.replays = self._port("replays", replays, None)
-        self.leadership = _Leadership(self)
+        self.leadership = _Leadership(self, storage.leadership)
 
-    @asynccontextmanager
-    async def units(self) -> AsyncIterator[UnitOfWork]:
+    def units(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """See `OpenUnitOfWork`."""
-        async with AsyncExitStack() as stack:
-            raw = await self.step(
-                "units.open", lambda: stack.enter_async_context(self._storage.units()), StorageUnavailable
-            )
-            yield cast("UnitOfWork", _Unit(self, raw))
+        return cast("AbstractAsyncContextManager[UnitOfWork]", _Unit(self, self._storage.units()))
 
-    @asynccontextmanager
-    async def lead(self, task: str) -> AsyncIterator[bool]:
-        """See `Leadership.lead`."""
-        async with AsyncExitStack() as stack:
-            leads = self._storage.leadership.lead(task)
-            yield await self.step("leadership.lead", lambda: stack.enter_async_context(leads), StorageUnavailable)
-
-    async def step(self, label: str, call: Callable[[], Awaitable[T]], trouble: Callable[[], Exception] | None) -> T:
-        """This will take one step, unless and until something befalls it: `trouble` makes the error its port tells of
-        trouble by; a port without one gives None instead. Raises Crash, also in whatever else a dead process tries.
+    async def step(
+        self, label: str, trouble: Trouble | None, call: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs
+    ) -> T:
+        """This will take one step, which is this call, unless and until something befalls it: `trouble` makes the error
+        its port tells of trouble by; a port without one gives None instead. Raises Crash, also in whatever else a dead
+        process tries.
         """
         self._must_live()
         fault = await self._hook(label)
         self._must_live()
+        if fault is not None:
+            return await self._befallen(fault, label, trouble, partial(call, *args, **more))
+        try:
+            answer = await call(*args, **more)
+        except Exception:
+            self._must_live()
+            raise
+        self._must_live()  # the process may have died while this waited, for a lock say
+        return answer
+
+    async def _befallen(
+        self, fault: PortFault, label: str, trouble: Trouble | None, call: Callable[[], Awaitable[T]]
+    ) -> T:
         match fault:
             case PortFault.CRASH_BEFORE:
                 raise self._died(label)
@@ -136,7 +144,7 @@ class FaultyPorts:
             answer = await call()
         except Exception as told:  # noqa: BLE001 - raised again, once it is known whether it gets back to the caller
             refusal = told
-        self._must_live()  # the process may have died while this waited, for a lock say
+        self._must_live()
         match fault:
             case PortFault.CRASH_AFTER:
                 raise self._died(label)
@@ -149,8 +157,8 @@ class FaultyPorts:
             raise refusal
         return cast("T", answer)
 
-    def _port(self, label: str, port: P, trouble: Callable[[], Exception] | None) -> P:
-        return cast("P", _Port(self, label, port, trouble))
+    def _port(self, label: str, port: Port, trouble: Trouble | None) -> Port:
+        return cast("Port", _Port(self, label, port, trouble))
 
     def _platform(self, name: str, platform: ScriptedPlatform) -> ScriptedPlatform:
         return self._port("platform", platform, lambda: PlatformUnavailable(name, "no answer"))
@@ -188,18 +196,14 @@ class Process(InMemoryBilling):
 class _Port:
     """A port whose awaited calls are steps; all else is the port's own."""
 
-    def __init__(self, ports: FaultyPorts, label: str, port: Any, trouble: Callable[[], Exception] | None) -> None:
+    def __init__(self, ports: FaultyPorts, label: str, port: Any, trouble: Trouble | None) -> None:
         self._ports, self._label, self._port, self._trouble = ports, label, port, trouble
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._port, name)
         if not _is_awaited(getattr(type(self._port), name, None)):
             return value
-        label = f"{self._label}.{name}"
-
-        def taken(*args: Any, **more: Any) -> Awaitable[Any]:
-            return self._ports.step(label, lambda: value(*args, **more), self._trouble)
-
+        taken = partial(self._ports.step, f"{self._label}.{name}", self._trouble, value)
         self.__dict__[name] = taken  # found without us from now on
         return taken
 
@@ -207,21 +211,30 @@ class _Port:
 class _Unit:
     """One transaction: a statement that fails breaks it, as a connection that was lost does."""
 
-    def __init__(self, ports: FaultyPorts, raw: Any) -> None:
-        self._ports, self._raw, self._broken = ports, raw, False
+    def __init__(self, ports: FaultyPorts, opening: AbstractAsyncContextManager[InMemoryUnitOfWork]) -> None:
+        self._ports, self._opening, self._broken = ports, opening, False
+        self._raw: InMemoryUnitOfWork | None = None
+
+    async def __aenter__(self) -> Self:
+        self._raw = await self._ports.step("units.open", StorageUnavailable, self._opening.__aenter__)
+        return self
+
+    async def __aexit__(self, *how: Any) -> None:
+        await self._opening.__aexit__(*how)
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._raw, name)
-        if not _is_awaited(getattr(type(self._raw), name, None)):
-            return _UnitPart(self, name, value)
-        return lambda: self.step(name, value)
+        if _is_awaited(getattr(type(self._raw), name, None)):
+            return partial(self.step, name, value)
+        part = self.__dict__[name] = _UnitPart(self, name, value)
+        return part
 
-    async def step(self, label: str, call: Callable[[], Awaitable[Any]]) -> Any:
+    async def step(self, label: str, call: Callable[..., Awaitable[Any]], *args: Any, **more: Any) -> Any:
         """This will take one step of the transaction."""
         if self._broken:
             raise StorageUnavailable("the connection of this transaction was lost")
         try:
-            return await self._ports.step(label, call, StorageUnavailable)
+            return await self._ports.step(label, StorageUnavailable, call, *args, **more)
         except StorageUnavailable:
             self._broken = True
             raise
@@ -234,15 +247,35 @@ class _UnitPart:
         self._unit, self._label, self._part = unit, label, part
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._part, name)
-        return lambda *args, **more: self._unit.step(f"{self._label}.{name}", lambda: value(*args, **more))
+        return partial(self._unit.step, f"{self._label}.{name}", getattr(self._part, name))
 
 
 class _Leadership:
     """See `Leadership`."""
 
-    def __init__(self, ports: FaultyPorts) -> None:
-        self.lead = ports.lead
+    def __init__(self, ports: FaultyPorts, leadership: InMemoryLeadership) -> None:
+        self._ports, self._leadership = ports, leadership
+
+    def lead(self, task: str) -> "_Lead":
+        """See `Leadership.lead`."""
+        return _Lead(self._ports, self._leadership.lead(task))
+
+
+class _Lead:
+    """One attempt to lead. Who dies of it, or is told of trouble, leads no longer."""
+
+    def __init__(self, ports: FaultyPorts, lead: AbstractAsyncContextManager[bool]) -> None:
+        self._ports, self._lead = ports, lead
+
+    async def __aenter__(self) -> bool:
+        try:
+            return await self._ports.step("leadership.lead", StorageUnavailable, self._lead.__aenter__)
+        except BaseException as fault:
+            await self.__aexit__(type(fault), fault, fault.__traceback__)
+            raise
+
+    async def __aexit__(self, *how: Any) -> None:
+        await self._lead.__aexit__(*how)
 
 
 @cache
@@ -250,7 +283,7 @@ def _is_awaited(member: Any) -> bool:
     return inspect.iscoroutinefunction(member)
 
 
-def _told(trouble: Callable[[], Exception] | None) -> Any:
+def _told(trouble: Trouble | None) -> Any:
     """What the caller is told of trouble: an error, or nothing at all."""
     if trouble is None:
         return None

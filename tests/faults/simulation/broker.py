@@ -98,10 +98,10 @@ class Delivery:
         await self._answer("broker.in_progress", done=False, delay_s=ACK_WAIT_S)
 
     async def _answer(self, label: str, *, done: bool, delay_s: float = 0.0) -> None:
-        async def answer() -> None:
-            self._durable.settle(self._stored, done=done, delay_s=delay_s)
+        await self._ports.step(label, None, self._settle, done=done, delay_s=delay_s)
 
-        await self._ports.step(label, answer, None)
+    async def _settle(self, *, done: bool, delay_s: float) -> None:
+        self._durable.settle(self._stored, done=done, delay_s=delay_s)
 
 
 class Consumer:
@@ -114,16 +114,15 @@ class Consumer:
         """See `billing_worker.consuming.Fetcher`; it waits until there is something, for nobody counts the polls."""
         del timeout_s
         await self._durable.wait()
-
-        async def take() -> Sequence[_Stored]:
-            return self._durable.take(batch)
-
-        taken = await self._ports.step("broker.fetch", take, None) or ()
+        taken = await self._ports.step("broker.fetch", None, self._take, batch) or ()
         for each in taken:
             self._durable.history.tell(self._who, f"gets {_name(each)}, delivery {each.deliveries}")
             if each.deliveries > 1:
                 self._durable.history.reach("redelivery")
         return [Delivery(self._durable, self._ports, each) for each in taken]
+
+    async def _take(self, batch: int) -> Sequence[_Stored]:
+        return self._durable.take(batch)
 
 
 def _name(stored: _Stored) -> str:

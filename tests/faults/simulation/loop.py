@@ -7,7 +7,7 @@ same seed runs the same program in the same way, on every version of Python that
 import asyncio
 import heapq
 from collections.abc import Callable, Coroutine
-from contextvars import Context
+from contextvars import Context, copy_context
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -28,7 +28,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     # Of BaseEventLoop, alike from Python 3.11 to 3.14.
     _ready: Any
     _scheduled: Any
-    _timer_cancelled_count: int
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -44,13 +43,21 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """See `AbstractEventLoop.call_soon`; without the checks of a loop that threads share."""
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
+    def call_at(
+        self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """See `AbstractEventLoop.call_at`; without those checks."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        return timer
+
     def _run_once(self) -> None:
         """This will run one callback, after moving on to the next one that is due where none is ready. Raises Stuck
-        where there is none at all, or have been too many."""
+        where there is none at all, or have been too many, and whatever the callback raises."""
         if not self._ready:
             self._select()
         ready = self._ready
@@ -61,7 +68,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         if self.steps > _MOST_STEPS:
             raise Stuck(f"this did not end within {_MOST_STEPS} steps")
         if not handle._cancelled:
-            handle._run()
+            handle._context.run(handle._callback, *handle._args)
 
     def _select(self) -> None:
         timers = self._scheduled
@@ -74,17 +81,30 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._ready.append(self._drop())
 
     def _drop(self) -> Any:
-        timer = heapq.heappop(self._scheduled)
-        timer._scheduled = False
-        if timer._cancelled:
-            self._timer_cancelled_count -= 1
-        return timer
+        return heapq.heappop(self._scheduled)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is dropped when its time comes."""
 
     def _process_events(self, event_list: list[object]) -> None:
         """There is no I/O."""
 
     def _write_to_self(self) -> None:
         """Nobody waits in a system call."""
+
+
+class _Handle(asyncio.Handle):
+    """A callback that is to run, without what a handle keeps for a loop that is being debugged."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[[*Ts], object], args: tuple[*Ts], loop: SimulatedLoop, context: Context | None
+    ) -> None:
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
 
 
 def simulate(main: Coroutine[Any, Any, T], *, seed: int) -> T:

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import cache
 from random import Random
 
 from tests.faults.ports import Hook, PortFault
@@ -81,7 +82,7 @@ class Weather:
                 await asyncio.sleep(0)
             elif luck > 0.9 and not self.is_calm:
                 await asyncio.sleep(luck - 0.9)
-            if (left_s := self._paused.get(who, 0.0) - self._time()) > 0 and not self.is_calm:
+            if who in self._paused and (left_s := self._paused[who] - self._time()) > 0 and not self.is_calm:
                 await asyncio.sleep(left_s)
             return None if self.is_calm else self._fault(who, label)
 
@@ -109,9 +110,8 @@ class Weather:
         self.is_calm = True
 
     def _fault(self, who: str, label: str) -> PortFault | None:
-        part = label.partition(".")[0]
-        about = part if part in _BESIDE_STORAGE else "storage"
-        if self._outages.get(about, 0.0) > self._time():
+        about = _about(label)
+        if about in self._outages and self._outages[about] > self._time():
             return PortFault.TIMEOUT
         # Platforms are far away: more goes wrong there, and few of all steps lead to them.
         if self._chance.random() >= (4 * self._rate if about == "platform" else self._rate):
@@ -148,6 +148,13 @@ class Bell:
         finally:
             if timer is not None:
                 timer.cancel()
+
+
+@cache
+def _about(label: str) -> str:
+    """The dependency that a step asks something of."""
+    part = label.partition(".")[0]
+    return part if part in _BESIDE_STORAGE else "storage"
 
 
 def _wake(sleeper: "asyncio.Future[None]") -> None:

@@ -1,7 +1,7 @@
 """What stands beside the units of work: the outbox, housekeeping, leadership and the jobs' last runs."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -61,17 +61,26 @@ class InMemoryLeadership:
     def __init__(self) -> None:
         self._led: set[str] = set()
 
-    @asynccontextmanager
-    async def lead(self, task: str) -> AsyncIterator[bool]:
+    def lead(self, task: str) -> AbstractAsyncContextManager[bool]:
         """See `Leadership.lead`."""
-        if task in self._led:
-            yield False
-            return
-        self._led.add(task)
-        try:
-            yield True
-        finally:
-            self._led.remove(task)
+        return _Lead(self._led, task)
+
+
+class _Lead:
+    """One attempt to lead a task."""
+
+    def __init__(self, led: set[str], task: str) -> None:
+        self._led, self._task, self._leads = led, task, False
+
+    async def __aenter__(self) -> bool:
+        self._leads = self._task not in self._led
+        self._led.add(self._task)
+        return self._leads
+
+    async def __aexit__(self, *_how: object) -> None:
+        if self._leads:
+            self._led.remove(self._task)
+            self._leads = False
 
 
 class InMemoryJobRuns:

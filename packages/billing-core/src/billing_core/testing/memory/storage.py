@@ -1,9 +1,9 @@
 """Billing's truth, in memory: the same promises as the database, for tests and simulations."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from itertools import count
+from typing import Self
 
 from billing_core.ports.clock import Clock
 from billing_core.testing.clock import FixedClock
@@ -49,14 +49,9 @@ class InMemoryStorage:
         self.requests = InMemoryPurchaseRequests(self.tables, self.units)
         self._locks = RowLocks()
 
-    @asynccontextmanager
-    async def units(self) -> "AsyncIterator[InMemoryUnitOfWork]":
+    def units(self) -> "AbstractAsyncContextManager[InMemoryUnitOfWork]":
         """See `OpenUnitOfWork`."""
-        transaction = Transaction(self.tables, self._locks, self.positions)
-        try:
-            yield InMemoryUnitOfWork(transaction, self.clock)
-        finally:
-            transaction.close()
+        return InMemoryUnitOfWork(Transaction(self.tables, self._locks, self.positions), self.clock)
 
 
 class InMemoryUnitOfWork:
@@ -71,6 +66,12 @@ class InMemoryUnitOfWork:
         self.inbox = InMemoryInbox(transaction)
         self.keys = InMemoryKeyRecords(transaction)
         self.parked = InMemoryParkedMessages(transaction)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_how: object) -> None:
+        self._transaction.close()
 
     async def now(self) -> datetime:
         """See `UnitOfWork.now`."""
