@@ -75,7 +75,7 @@ class HandleWebhooks:
         read = [self._read(message) for message in messages]
         await self._trace(_undecided(read))
         asked_at = await self._find_owners(_undecided(read))
-        asking = _undecided(read)
+        asking = [each for each, _ in _undecided(read)]
         answers = await self._ask([each.question for each in asking if each.question], asked_at)
         settlements = []
         for each, answer in zip(asking, answers, strict=True):
@@ -101,31 +101,31 @@ class HandleWebhooks:
             return _Read(message, envelope, outcome=Parked(reason=str(wrong)))
         return _Read(message, envelope, updated.platform, notice, outcome=None if notice else Done())
 
-    async def _trace(self, read: Sequence[_Read]) -> None:
+    async def _trace(self, undecided: Sequence[tuple[_Read, Notice]]) -> None:
         """Notices that name a payment alone get the reference of its checkout from their platform."""
-        untraced = [(each, payment_id) for each in read if (payment_id := _untraced(each.notice))]
-        payments = sorted({(each.platform, payment_id) for each, payment_id in untraced})
+        untraced = [(each, told, payment_id) for each, told in undecided if (payment_id := _untraced(told))]
+        payments = sorted({(each.platform, payment_id) for each, _, payment_id in untraced})
         traced = dict(zip(payments, await self._ask.trace(payments), strict=True))
-        for each, payment_id in untraced:
+        for each, told, payment_id in untraced:
             reference = traced[each.platform, payment_id]
             if isinstance(reference, PlatformError):
                 each.outcome = _trouble(reference, each)
-            elif each.notice:
-                each.notice = replace(each.notice, platform_reference=reference)
+            else:
+                each.notice = replace(told, platform_reference=reference)
 
-    async def _find_owners(self, read: Sequence[_Read]) -> datetime:
-        ids = [each.message_id for each in read if each.message_id is not None]
-        named = [_references(each) for each in read]
+    async def _find_owners(self, undecided: Sequence[tuple[_Read, Notice]]) -> datetime:
+        ids = [each.message_id for each, _ in undecided if each.message_id is not None]
+        named = [_references(each.platform, told) for each, told in undecided]
         references = sorted({reference for some in named for reference in some})
         async with self._units() as uow:
             asked_at = await uow.now()
             seen = await uow.inbox.seen(SOURCE, ids) if ids else frozenset()
             owners = await uow.purchases.owners(references) if references else {}
-            for each, its_references in zip(read, named, strict=True):
+            for (each, told), its_references in zip(undecided, named, strict=True):
                 if each.message_id in seen:
                     each.outcome = Done()
                 else:
-                    await _own(uow, each, next((owners[its] for its in its_references if its in owners), None))
+                    await _own(uow, each, told, next((owners[its] for its in its_references if its in owners), None))
         return asked_at
 
     async def _park(self, read: Sequence[_Read], outcomes: Sequence[Outcome]) -> None:
@@ -137,33 +137,30 @@ class HandleWebhooks:
                 await uow.commit()
 
 
-def _undecided(read: Sequence[_Read]) -> list[_Read]:
-    return [each for each in read if each.outcome is None]
+def _undecided(read: Sequence[_Read]) -> list[tuple[_Read, Notice]]:
+    """Those without an outcome, with the notice that each of them is."""
+    return [(each, each.notice) for each in read if each.outcome is None and each.notice is not None]
 
 
-def _untraced(notice: Notice | None) -> str | None:
+def _untraced(notice: Notice) -> str | None:
     """The payment id of a notice that names no checkout."""
-    return notice.payment_id if notice and notice.platform_reference is None else None
+    return notice.payment_id if notice.platform_reference is None else None
 
 
-def _references(read: _Read) -> list[tuple[str, str]]:
+def _references(platform: str, notice: Notice) -> list[tuple[str, str]]:
     """The references the payment may be claimed under, the surest first."""
-    if read.notice is None:
-        return []
-    named = (read.notice.platform_reference, read.notice.purchase_reference)
-    return [(read.platform, each) for each in named if each is not None]
+    named = (notice.platform_reference, notice.purchase_reference)
+    return [(platform, each) for each in named if each is not None]
 
 
-async def _own(uow: UnitOfWork, read: _Read, owner: Owner | None) -> None:
+async def _own(uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner | None) -> None:
     """This will note whose the payment is, and what to ask about it; or the outcome of one nobody here opened."""
-    if read.notice is None:
-        return
     if owner is None:
-        read.outcome = _unknown(read, read.notice)
-    elif read.notice.platform_account_id not in (None, owner.account.platform_account_id):
+        read.outcome = _unknown(read, notice)
+    elif notice.platform_account_id not in (None, owner.account.platform_account_id):
         read.outcome = Parked(reason="the notice names another account than the payment's")
     else:
-        read.owner, read.question = owner, await _question(uow, read, read.notice, owner)
+        read.owner, read.question = owner, await _question(uow, read, notice, owner)
 
 
 async def _question(uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner) -> Question:
