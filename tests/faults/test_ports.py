@@ -93,7 +93,8 @@ class TestSteps:
 
         assert outcome == Done()
         assert [event.data.type for event in events][-1] == "evt.billing.credits.purchased"
-        asked = {"units.open", "merchants.lock", "journal.record", "now", "commit", "platform.create_checkout"}
+        asked = {"units.open", "purchases.lock", "journal.record", "now", "commit", "platform.create_checkout"}
+        asked |= {"requests.look", "requests.open", "requests.hand_out"}
         beside = {"replays.put", "leadership.lead", "outbox.unpublished", "publisher.publish", "outbox.mark_published"}
         assert asked | beside <= set(underneath.labels)
 

@@ -1,5 +1,6 @@
 """Ways to give a client the wrong answer, two different ones, or one that is not so."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +13,10 @@ from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseSt
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.errors import IdempotencyKeyReused
 from billing_core.ports.idempotency import RememberedAnswer
+from billing_core.ports.storage import Standing
 from billing_core.testing import InMemoryReplayCache
 from billing_core.testing.memory.journal import InMemoryKeyRecords
+from billing_core.testing.memory.requests import InMemoryPurchaseRequests
 from billing_core.testing.memory.trials import InMemoryTrials
 from billing_core.use_cases.create_purchase import PurchaseRequest
 
@@ -21,10 +24,17 @@ from billing_core.use_cases.create_purchase import PurchaseRequest
 def redis_as_only_guard(patch: Patch) -> None:
     """the replay cache alone remembers the answers under a key, and may forget them"""
 
+    look = InMemoryPurchaseRequests.look
+
     async def unknown(self: InMemoryKeyRecords, key: RequestKey) -> KeyRecord | None:
         return None
 
-    patch(InMemoryKeyRecords, "get", unknown)
+    async def see_no_key(self: InMemoryPurchaseRequests, key: RequestKey) -> Standing | None:
+        standing = await look(self, key)
+        return None if standing is None else replace(standing, record=None)
+
+    patch(InMemoryKeyRecords, "lock", unknown)
+    patch(InMemoryPurchaseRequests, "look", see_no_key)
 
 
 def answered_before_commit(patch: Patch) -> None:
