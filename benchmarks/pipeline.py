@@ -3,6 +3,7 @@ event, and whether it left behind what it should."""
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from typing import Any, Final
 
 import asyncpg
 
-from benchmarks.stage import Stage
+from benchmarks.stage import ROOT, Stage
 from benchmarks.webhooks import open_streams
 from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_cli.local_service import clean_environment
 from billing_cli.processes import AppProcess
 
 LOOK_EVERY_S: Final = 0.004
@@ -68,18 +70,36 @@ class Works:
             await asyncio.sleep(WAIT_EVERY_S)
         return _moment(state["last_ts"])
 
-    async def all_acknowledged(self, stream: str, consumer: str) -> None:
+    async def all_acknowledged(self, worker: AppProcess, stream: str, consumer: str) -> None:
         """This will wait until nothing waits for the consumer or for its acknowledgement."""
         while True:
+            _is_alive(worker)
             info = await self._ask(f"CONSUMER.INFO.{stream}.{consumer}")
             if not info["num_pending"] and not info["num_ack_pending"]:
                 return
+            await asyncio.sleep(WAIT_EVERY_S)
+
+    async def all_marked(self, worker: AppProcess) -> None:
+        """This will wait until no event of the outbox waits to be published."""
+        while await self.database.fetchval("select exists (select from outbox where published_at is null)"):
+            _is_alive(worker)
             await asyncio.sleep(WAIT_EVERY_S)
 
     async def events(self) -> Mapping[str, int]:
         """How many events of each type the stream has."""
         reply = await self._ask("STREAM.INFO.BILLING", {"subjects_filter": ">"})
         return dict(reply["state"].get("subjects") or {})
+
+    async def acknowledged_at(self, stream: str, consumer: str) -> datetime:
+        """When the consumer's last acknowledgement came."""
+        return _moment((await self._ask(f"CONSUMER.INFO.{stream}.{consumer}"))["ack_floor"]["last_active"])
+
+    async def events_so_far(self, worker: AppProcess, after: int) -> tuple[int, datetime]:
+        """This will wait until the stream BILLING has more than `after` events, and say how many, and since when."""
+        while (state := (await self._ask("STREAM.INFO.BILLING"))["state"])["messages"] <= after:
+            _is_alive(worker)
+            await asyncio.sleep(LOOK_EVERY_S)
+        return int(state["messages"]), _moment(state["last_ts"])
 
     async def standing(self) -> Left:
         """Everything there is."""
@@ -108,14 +128,37 @@ async def works(stage: Stage) -> AsyncIterator[Works]:
         await connection.close()
 
 
+async def seconds_of(stage: Stage, environment: Mapping[str, str], module: str, *arguments: str) -> float:
+    """This will run a job in a process of its own and return how long it says it took. Raises RuntimeError."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        *arguments,
+        env={**clean_environment(), "PYTHONPATH": str(ROOT), **environment},
+        cwd=stage.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        told, complaints = await process.communicate()
+    finally:
+        if process.returncode is None:  # nobody waits for it any more
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise RuntimeError(f"{module} ended with {process.returncode}: {complaints.decode()[-2000:]}")
+    return float(told.split()[-1])
+
+
 def added(before: Left, after: Left) -> Left:
     """What came between."""
     return Left(_less(after.rows, before.rows), _less(after.events, before.events), after.waiting)
 
 
-def check(found: Left, *, rows: Mapping[str, int], events: Mapping[str, int]) -> None:
+def check(found: Left, *, rows: Mapping[str, int], events: Mapping[str, int], waiting: int = 0) -> None:
     """Raises AssertionError where a round left anything else behind: then it did other work than was measured."""
-    wanted = Left(rows, events, 0)
+    wanted = Left(rows, events, waiting)
     if found != wanted:
         raise AssertionError(f"left behind {found}, wanted {wanted}")
 

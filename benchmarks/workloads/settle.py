@@ -42,7 +42,8 @@ async def settle_round(its: Works, module: str, webhooks: int, number: int) -> f
     async with its.stage.running(module, its.environment) as worker:
         began_at = await its.first_delivery_at(worker, CONSUMER.stream, CONSUMER.durable, delivered)
         ended_at = await its.last_event_at(worker, before.events.get(PURCHASED, 0) + purchases)
-        await its.all_acknowledged(CONSUMER.stream, CONSUMER.durable)
+        await its.all_marked(worker)
+        await its.all_acknowledged(worker, CONSUMER.stream, CONSUMER.durable)
     changed = {"history": purchases, "outbox": purchases, "inbox": purchases}
     check(added(before, await its.standing()), rows=changed, events={PURCHASED: purchases})
     return webhooks / (ended_at - began_at).total_seconds()
@@ -54,7 +55,7 @@ SETTLE = Race(
     unit="webhooks/s",
     ours=_contestant("billing_worker", WEBHOOKS, FEW_WEBHOOKS),
     floor=_contestant("benchmarks.floors.settle", WEBHOOKS, FEW_WEBHOOKS),
-    first_build=None,
+    first_build=_contestant("benchmarks.baselines.settle", FIRST_BUILD_WEBHOOKS, FEW_FIRST_BUILD_WEBHOOKS),
     floor_target=at_least(0.6),
     first_build_target=at_least(20),
 )
