@@ -83,8 +83,9 @@ class PostgresPurchaseRequests:
         """This will store the purchase with the checkout it took, and the answer under its key. Raises StorageConflict
         where the purchase or what is remembered of the key is not what it was, or the reference is another's."""
         async with self._database.one_statement() as all_of_it:
-            await PostgresPurchases(all_of_it).claim([taken.purchase])
+            # In the order of whoever settles it meanwhile: the purchase first, then the claim.
             await PostgresPurchases(all_of_it).replace(before, taken.purchase)
+            await PostgresPurchases(all_of_it).claim([taken.purchase])
             await PostgresJournal(all_of_it).record(taken.changes)
             await PostgresKeyRecords(all_of_it).replace(held, answered)
             await all_of_it.commit()
