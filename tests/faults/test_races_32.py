@@ -77,7 +77,8 @@ async def test_one_key_is_one_purchase(database: Database) -> None:
         )
         answers = {each.answer if isinstance(each, Answered) else each for each in outcomes}
         assert len(answers) == 1
-        assert len(await records.purchases(PurchaseFilter(merchant_id=merchant.merchant_id))) == 1
+        found = await records.purchases(PurchaseFilter(merchant_id=merchant.merchant_id))
+        assert len(found.purchases) == 1
 
     assert len(platform.calls_of("create_checkout")) == ROUNDS
     told = {tuple(kinds) for kinds in (await told_in(database)).values()}

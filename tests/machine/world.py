@@ -36,6 +36,7 @@ from billing_core.testing.builders import again, an_origin
 from billing_core.testing.scripted_platform import HeldAnswer, Payment, Verb
 from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_core.use_cases.inbound import Done, Outcome, Retry
+from billing_core.views import PurchaseSummary
 
 # Two of the merchants are one shop, installed a second time; on another platform the same account is another shop.
 SHOPS = {
@@ -242,8 +243,11 @@ class World:
         for merchant_id in SHOPS:
             for archived in (False, True):
                 wanted = PurchaseFilter(merchant_id=merchant_id, archived=archived, limit=_EVERYTHING)
-                for purchase in await self.storage.records.purchases(wanted):
-                    assert purchase.purchase_id not in purchases, "a purchase is live or archived"
+                for listed in (await self.storage.records.purchases(wanted)).purchases:
+                    assert listed.purchase_id not in purchases, "a purchase is live or archived"
+                    purchase = await self.storage.records.purchase(merchant_id, listed.purchase_id)
+                    assert purchase is not None
+                    assert PurchaseSummary.of(purchase) == listed
                     purchases[purchase.purchase_id] = purchase
         for event in await self.storage.outbox.unpublished(10 * _EVERYTHING):
             assert self._events.setdefault((event.merchant_id, event.sequence), event) == event

@@ -147,7 +147,7 @@ async def test_a_request_is_one_line_in_the_log(door: Door) -> None:
 
 async def test_a_fault_of_ours_is_a_problem_document(door: Door) -> None:
     """What nobody foresaw is 500 with the correlation id, and the trace stays in the log."""
-    door.billing.storage.records.totals = _broken  # type: ignore[method-assign, assignment]  # the fault to come
+    door.billing.storage.records.overview = _broken  # type: ignore[method-assign, assignment]  # the fault to come
 
     with capture_logs() as lines:
         answer = await door.get("/api/billing")
@@ -193,7 +193,7 @@ class TestOutages:
         async def away(*_: object) -> Any:
             raise StorageUnavailable("secret words of the driver", retry_after_s=2)
 
-        door.billing.storage.records.merchant = away  # type: ignore[method-assign, assignment]  # the outage
+        door.billing.storage.records.overview = away  # type: ignore[method-assign, assignment]  # the outage
 
         answer = await door.get("/api/billing")
 
@@ -221,7 +221,7 @@ class TestOutages:
             new_id=billing.new_id,
         )
         async with open_door(billing) as door:
-            billing.storage.records.merchant = hang  # type: ignore[method-assign, assignment]  # the outage
+            billing.storage.records.overview = hang  # type: ignore[method-assign, assignment]  # the outage
             answers = await asyncio.gather(door.get("/api/billing"), door.post("/api/billing/trials", {}))
 
         for answer in answers:

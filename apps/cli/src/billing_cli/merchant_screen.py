@@ -11,7 +11,7 @@ from billing_cli.terminal import moment
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MerchantNotFound
-from billing_core.ports.storage import PurchaseFilter, PurchaseTotals
+from billing_core.ports.storage import PurchaseTotals
 from billing_core.views import MerchantView, PurchaseView, TrialView
 
 NEWEST = 10
@@ -116,14 +116,14 @@ class MerchantScreen:
 async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantScreen:
     """This will read everything about the merchant. Raises MerchantNotFound, StorageUnavailable."""
     records, support, now = container.records(), container.support(), container.clock().now()
-    merchant = await records.merchant(merchant_id)
-    if merchant is None:
+    found = await records.overview(merchant_id)
+    if found is None:
         raise MerchantNotFound
     return MerchantScreen(
-        merchant=merchant,
-        trial=await read_trial(container, merchant),
-        totals=await records.totals(merchant_id),
-        purchases=await records.purchases(PurchaseFilter(merchant_id=merchant_id, limit=NEWEST)),
+        merchant=found.merchant,
+        trial=await read_trial(container, found.merchant),
+        totals=found.totals,
+        purchases=await support.list_purchases(merchant_id, limit=NEWEST),
         open=await support.open_purchases(merchant_id),
         to_review=await support.list_purchases(merchant_id, needs_review=True, limit=MOST_REVIEWS),
         now=now,

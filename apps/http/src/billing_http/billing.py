@@ -16,7 +16,7 @@ from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_http.requests import Nothing, RequestModel, idempotency_key, read_body, read_query
 from billing_http.state import State
-from billing_http.time_limits import PURCHASE_S, STORAGE_S, within
+from billing_http.time_limits import STORAGE_S, within
 
 JSON = "application/json"
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -84,8 +84,7 @@ async def create_purchase(request: Request[State], caller: Caller) -> Response:
     key = idempotency_key(request)
     body = await read_body(request, NewPurchase)
     wanted = PurchaseRequest(pack=body.pack, return_url=body.return_url, currency=body.currency)
-    async with within(PURCHASE_S):
-        answered = await request.state["create_purchase"](caller, key, wanted)
+    answered = await request.state["create_purchase"](caller, key, wanted)  # each of its steps is bounded
     purchase_id = pydantic_core.from_json(answered.answer.document)["id"]
     return _answer(answered, location=f"/api/billing/purchases/{purchase_id}")
 

@@ -1,7 +1,7 @@
 """Reading JSON strictly: what parsers let pass or read differently is refused, with a pointer to the place."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -20,7 +20,11 @@ def read_json(body: bytes) -> Any:
     Infinity, numbers beyond 64 bits, NUL, and halves of surrogate pairs.
     """
     try:
-        document = _DECODER.decode(body.decode("utf-8"))
+        text = body.decode("utf-8")
+        document = _undoubted(text) if "\\u" not in text else _DOUBTED
+        if document is not _DOUBTED:
+            return document
+        document = _DECODER.decode(text)
     except UnicodeDecodeError as wrong:
         raise _whole("the body is not UTF-8") from wrong
     except RecursionError as wrong:
@@ -30,6 +34,15 @@ def read_json(body: bytes) -> Any:
     if errors := tuple(islice(_errors(document), MAX_ERRORS)):
         raise InvalidRequest(*errors)
     return document
+
+
+def _undoubted(text: str) -> Any:
+    """The document of a text without escapes of characters, which can hide no NUL and no surrogate; _DOUBTED where it
+    has anything else to be refused, which is worth a second reading that says where."""
+    try:
+        return _STRICT_DECODER.decode(text)
+    except _Doubt:
+        return _DOUBTED
 
 
 def pointer(*names: str | int) -> str:
@@ -46,6 +59,10 @@ class _Refused:
     detail: str
 
 
+class _Doubt(Exception):
+    """The document has a value that is refused."""
+
+
 class _Doubled(dict[str, Any]):
     """An object with names that were given more than once."""
 
@@ -60,6 +77,29 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     doubled = _Doubled(plain)
     doubled.names = tuple(name for name in plain if given.count(name) > 1)
     return doubled
+
+
+def _undoubled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) != len(pairs):
+        raise _Doubt
+    return plain
+
+
+def _certain(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same reading, which raises _Doubt instead of giving what is refused."""
+
+    def certain(text: str) -> Any:
+        value = read(text)
+        if isinstance(value, _Refused):
+            raise _Doubt
+        return value
+
+    return certain
+
+
+def _constant(_: str) -> _Refused:
+    return _Refused("is not a number JSON knows")
 
 
 def _int(digits: str) -> int | _Refused:
@@ -105,9 +145,11 @@ def _whole(detail: str) -> InvalidRequest:
     return InvalidRequest(FieldError(pointer="", detail=detail))
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object,
-    parse_constant=lambda _: _Refused("is not a number JSON knows"),
-    parse_float=_float,
-    parse_int=_int,
+_DOUBTED = object()
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int)
+_STRICT_DECODER = json.JSONDecoder(
+    object_pairs_hook=_undoubled,
+    parse_constant=_certain(_constant),
+    parse_float=_certain(_float),
+    parse_int=_certain(_int),
 )

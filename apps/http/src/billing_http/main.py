@@ -6,6 +6,7 @@ import sys
 from contextlib import nullcontext
 
 from billing_adapters.clock import SystemClock
+from billing_adapters.garbage import collect_garbage_seldom
 from billing_adapters.logs import configure_logs
 from billing_adapters.preflight import refuse_superuser
 from billing_adapters.settings import InvalidConfiguration, Settings, load_settings
@@ -49,5 +50,6 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
     async with open_billing(settings) as billing:
         app = create_app(settings, lambda _: nullcontext(billing), drain=drain)
         server = Server(server_config(app), drain=drain, drain_s=DRAIN_S[settings.env])
+        collect_garbage_seldom()
         await server.serve(sockets=[listening])
     return 0

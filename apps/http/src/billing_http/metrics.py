@@ -40,7 +40,9 @@ class HttpMetrics:
             registry=self.registry,
         )
         self._problems = Counter("billing_http_problems", "Refusals by code", ["code"], registry=self.registry)
-        self.in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
+        self.in_flight = 0  # a number, for a gauge locks it twice for each request
+        in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
+        in_flight.set_function(lambda: self.in_flight)
         # Finding a series among the labels takes as long as counting in it.
         self._series = cache(self._find_series)
         build = Gauge("billing_build_info", "The version that runs", ["version"], registry=self.registry)

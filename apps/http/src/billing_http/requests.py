@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from billing_core.errors import FieldError, InvalidPlatform, InvalidRequest, PlatformMismatch
 from billing_core.use_cases.caller import Caller
+from billing_http.edge import TRACEPARENT
+from billing_http.head import head_of
 from billing_http.json_documents import MAX_ERRORS, pointer, read_json
-from billing_http.middleware import TRACEPARENT
 from billing_http.problems import CORRELATION_ID
 from billing_http.refusals import Crowded, Forbidden, IdempotencyKeyRequired, Unauthenticated, UnsupportedMediaType
 from billing_http.state import State
@@ -39,8 +41,7 @@ class Nothing(RequestModel):
 
 async def authenticate(request: Request[State], scope: str) -> Principal:
     """This will verify the token and that it has the scope. Raises Unauthenticated, Forbidden, KeysUnavailable."""
-    values = header_values(request, b"authorization")
-    bearer = _BEARER.fullmatch(values[0].strip(" \t")) if len(values) == 1 else None
+    bearer = _BEARER.fullmatch(head_of(request.scope).one(b"authorization"))
     if bearer is None:
         raise Unauthenticated
     principal = await request.state["tokens"].verify(bearer[1])
@@ -59,8 +60,8 @@ async def identify(request: Request[State], scope: str) -> Caller:
         raise Crowded  # before anything is spent on a request that nobody would get to
     principal = await authenticate(request, scope)
     configured = request.state["settings"].platforms
-    platforms = header_values(request, b"x-platform")
-    if len(platforms) != 1 or (platform := platforms[0].strip(" \t")) not in configured:
+    platform = head_of(request.scope).one(b"x-platform")
+    if platform not in configured:
         raise InvalidPlatform(configured)
     if platform != principal.platform:
         raise PlatformMismatch
@@ -75,8 +76,7 @@ async def identify(request: Request[State], scope: str) -> Caller:
 
 def idempotency_key(request: Request[State]) -> str:
     """The key's text, the same whether it came bare or quoted (RFC 9651 §3.3.3). Raises IdempotencyKeyRequired."""
-    values = header_values(request, b"idempotency-key")
-    value = values[0].strip(" \t") if len(values) == 1 else ""
+    value = head_of(request.scope).one(b"idempotency-key")
     if _BARE_KEY.fullmatch(value):
         return value
     quoted = _QUOTED_KEY.fullmatch(value)
@@ -103,26 +103,32 @@ async def read_body(request: Request[State], model: type[M]) -> M:
     Raises UnsupportedMediaType, PayloadTooLarge, RequestTimeout, then InvalidRequest.
     """
     require_json(request)
-    body = await request.body()
-    read_query(request, Nothing)
+    body = await _whole_body(request.receive)
+    if request.scope["query_string"]:
+        read_query(request, Nothing)
     document = read_json(body)
     if not isinstance(document, dict):
         raise InvalidRequest(FieldError(pointer="", detail="the body must be a JSON object"))
     return _validated(model, document)
 
 
+async def _whole_body(receive: Receive) -> bytes:
+    """Starlette's `Request.body`, without a generator for what mostly comes as one piece."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
 def require_json(request: Request[State]) -> None:
     """This will check that the body is announced as plain JSON. Raises UnsupportedMediaType."""
-    types = header_values(request, b"content-type")
-    encodings = set(header_values(request, b"content-encoding")) - {"identity"}
-    if len(types) != 1 or not _JSON.fullmatch(types[0].strip(" \t")) or encodings:
+    head = head_of(request.scope)
+    if not _JSON.fullmatch(head.one(b"content-type")) or not {"identity"}.issuperset(head.every(b"content-encoding")):
         raise UnsupportedMediaType
-
-
-def header_values(request: Request[State], name: bytes) -> list[str]:
-    """Every value of the header, in lower case; looked for in what the server read, for Starlette reads all of it
-    anew each time it is asked."""
-    return [value.decode("latin-1") for given, value in request.scope["headers"] if given == name]
 
 
 def _validated(model: type[M], values: Mapping[str, object]) -> M:

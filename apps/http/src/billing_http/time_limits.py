@@ -14,8 +14,6 @@ from billing_core.errors import StorageUnavailable
 from billing_core.ports.storage import OpenUnitOfWork, PurchaseRequests, Standing, UnitOfWork
 
 STORAGE_S = 1.7
-# Two transactions and a platform call of at most 12 s between them; below the 30 s a key stays locked.
-PURCHASE_S = 16.0
 
 
 class within:  # noqa: N801 - reads as what it does

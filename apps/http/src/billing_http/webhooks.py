@@ -23,7 +23,7 @@ from billing_core.domain.events import rfc3339
 from billing_core.errors import FieldError, InvalidRequest, MalformedMessage, PublishingUnavailable
 from billing_core.messages import CONTENT_TYPE, PURCHASE_UPDATED
 from billing_core.ports.platforms import PaymentPlatform
-from billing_http.middleware import TRACEPARENT
+from billing_http.edge import TRACEPARENT
 from billing_http.problems import CORRELATION_ID
 from billing_http.refusals import NotPublished, NotSigned
 from billing_http.requests import require_json

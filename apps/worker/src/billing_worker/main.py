@@ -1,7 +1,6 @@
 """Start the worker, run its loops, stop them in order."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import uvloop
 
+from billing_adapters.garbage import collect_garbage_seldom
 from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.keeping import keep_streams
@@ -23,7 +23,6 @@ from billing_worker.container import build_container
 from billing_worker.running import run_loops
 
 TOPOLOGY_RETRY_S = 1.0
-GARBAGE_LOOKED_FOR_EVERY = 50_000
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -50,16 +49,9 @@ async def run(settings: Settings) -> None:
         container.metrics().serve(settings.worker_metrics_port, settings.host)
         topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
         loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())
-        _collect_garbage_seldom()
+        collect_garbage_seldom()
         if await run_loops(loops, stop):
             get_logger("worker").info("worker.stopped")
-
-
-def _collect_garbage_seldom() -> None:
-    """What was loaded to start with stays, and need not be looked through; and what a batch makes is thousands of small
-    values without rings, gone with it: looking through them every 700 took a tenth of the worker's time."""
-    gc.freeze()
-    gc.set_threshold(GARBAGE_LOOKED_FOR_EVERY)
 
 
 class _Topology:

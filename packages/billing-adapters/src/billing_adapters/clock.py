@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
+import uuid_utils
 import uuid_utils.compat
 
 
@@ -21,3 +22,8 @@ class SystemClock:
 def new_id() -> UUID:
     """A new UUIDv7 (RFC 9562): 48 bits of milliseconds, then a counter and randomness."""
     return uuid_utils.compat.uuid7()
+
+
+def new_correlation_id() -> str:
+    """A new id for a request that brought none."""
+    return str(uuid_utils.uuid7())

@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from billing_core.domain.events import Price, Timestamp
+from billing_core.domain.events import Price
 from billing_core.domain.merchants import Merchant
+from billing_core.domain.money import Money
 from billing_core.domain.packs import Catalog, Offer, TrialTerms
-from billing_core.domain.purchases import Purchase, PurchaseStatus
+from billing_core.domain.purchases import Purchase, PurchaseStatus, is_usable
 from billing_core.domain.trials import Trial
+
+# A moment of the clock's or of storage's, both of which speak UTC: pydantic writes it with `Z` by itself.
+Timestamp = Annotated[AwareDatetime, Field(json_schema_extra={"format": "date-time"})]
 
 
 class View(BaseModel):
@@ -61,6 +67,54 @@ class TrialView(View):
         )
 
 
+class PurchaseSummary(NamedTuple):
+    """What is recorded of a purchase and shown of it, in the order in which storage tells it. No model and no
+    `Purchase`: a page has a hundred of them."""
+
+    purchase_id: UUID
+    merchant_id: str
+    pack: str
+    credits: int
+    bonus_credits: int
+    amount_minor: int
+    currency: str
+    status: str
+    platform: str
+    platform_reference: str | None
+    checkout_url: str | None
+    test: bool
+    late: bool
+    needs_review: bool
+    credits_reversed: int
+    created_at: datetime
+    expires_at: datetime
+    completed_at: datetime | None
+
+    @classmethod
+    def of(cls, purchase: Purchase) -> "PurchaseSummary":
+        """The same of a purchase that is at hand."""
+        return cls(
+            purchase.purchase_id,
+            purchase.merchant_id,
+            purchase.offer.pack,
+            purchase.offer.credits,
+            purchase.offer.bonus_credits,
+            purchase.offer.price.amount_minor,
+            purchase.offer.price.currency,
+            purchase.status,
+            purchase.platform,
+            purchase.platform_reference,
+            purchase.checkout_url,
+            purchase.test,
+            purchase.late,
+            purchase.needs_review,
+            purchase.credits_reversed,
+            purchase.created_at,
+            purchase.expires_at,
+            purchase.completed_at,
+        )
+
+
 class PurchaseView(View):
     """A purchase. `checkout_url` is there only while it can be used."""
 
@@ -83,27 +137,33 @@ class PurchaseView(View):
     completed_at: Timestamp | None
 
     @classmethod
-    def of(cls, purchase: Purchase, now: datetime) -> "PurchaseView":
+    def of(cls, purchase: Purchase | PurchaseSummary, now: datetime) -> "PurchaseView":
         """The purchase as it stands now."""
+        shown = PurchaseSummary.of(purchase) if isinstance(purchase, Purchase) else purchase
         return cls(
-            id=purchase.purchase_id,
-            merchant_id=purchase.merchant_id,
-            pack=purchase.offer.pack,
-            credits=purchase.offer.credits,
-            bonus_credits=purchase.offer.bonus_credits,
-            price=Price.of(purchase.offer.price),
-            status=purchase.status,
-            platform=purchase.platform,
-            platform_reference=purchase.platform_reference,
-            checkout_url=purchase.checkout_url if purchase.is_usable(now) else None,
-            test=purchase.test,
-            late=purchase.late,
-            needs_review=purchase.needs_review,
-            credits_reversed=purchase.credits_reversed,
-            created_at=purchase.created_at,
-            expires_at=purchase.expires_at,
-            completed_at=purchase.completed_at,
+            id=shown.purchase_id,
+            merchant_id=shown.merchant_id,
+            pack=shown.pack,
+            credits=shown.credits,
+            bonus_credits=shown.bonus_credits,
+            price=_price(shown.amount_minor, shown.currency),
+            status=shown.status,
+            platform=shown.platform,
+            platform_reference=shown.platform_reference,
+            checkout_url=shown.checkout_url if is_usable(shown.status, shown.expires_at, now) else None,
+            test=shown.test,
+            late=shown.late,
+            needs_review=shown.needs_review,
+            credits_reversed=shown.credits_reversed,
+            created_at=shown.created_at,
+            expires_at=shown.expires_at,
+            completed_at=shown.completed_at,
         )
+
+
+@lru_cache(maxsize=64)  # there are as many prices as packs
+def _price(amount_minor: int, currency: str) -> Price:
+    return Price.of(Money(amount_minor=amount_minor, currency=currency))
 
 
 class PurchasePage(View):
@@ -142,6 +202,7 @@ class PackView(View):
     catalog_version: str
 
     @classmethod
+    @lru_cache(maxsize=256)  # an offer never changes, and everybody is shown the same few
     def of(cls, offer: Offer) -> "PackView":
         """The offer as a merchant sees it."""
         return cls(

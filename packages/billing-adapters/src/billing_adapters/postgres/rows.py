@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement, FromClause
+
 from billing_adapters.postgres import tables
 from billing_core.domain.events import Change
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
@@ -151,6 +153,20 @@ def purchase_of(row: Row) -> Purchase:
         check_at=row["check_at"],
         version=row["version"],
     )
+
+
+# What a list shows of a purchase, in the order of PurchaseSummary.
+_SHOWN = (
+    "purchase_id", "merchant_id", "pack", "credits", "bonus_credits", "amount_minor", "currency", "status", "platform",
+    "platform_reference", "checkout_url", "test", "late", "needs_review", "credits_reversed", "created_at",
+    "expires_at", "completed_at",
+)  # fmt: skip
+
+
+def shown_columns(table: FromClause) -> list[ColumnElement[Any]]:
+    """The columns of live or archived purchases that a PurchaseSummary is made of, in its order."""
+    needs_review = table.c.review_reason.is_not(None).label("needs_review")
+    return [needs_review if name == "needs_review" else table.c[name] for name in _SHOWN]
 
 
 def _review_of(row: Row) -> Review:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import any_, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, any_, bindparam, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
@@ -17,12 +17,18 @@ from billing_core.errors import StorageConflict
 _FIXED = {"merchant_id", "trial_id", "platform", "platform_account_id", "started_at"}
 _LIMIT = bindparam("limit", type_=trials.c.version.type)
 
-LATEST: Final = Statement(
-    select(*TRIAL_COLUMNS)
-    .where(trials.c.merchant_id == bindparam("merchant_id"))
-    .order_by(trials.c.started_at.desc(), trials.c.trial_id.desc())
-    .limit(literal_column("1"))
-)
+
+def latest_of(merchant_id: ColumnElement[str]) -> Select[Any]:
+    """The newest trial of the merchant."""
+    return (
+        select(*TRIAL_COLUMNS)
+        .where(trials.c.merchant_id == merchant_id)
+        .order_by(trials.c.started_at.desc(), trials.c.trial_id.desc())
+        .limit(literal_column("1"))
+    )
+
+
+LATEST: Final = Statement(latest_of(bindparam("merchant_id", type_=trials.c.merchant_id.type)))
 _CLAIM: Final = Statement(
     insert(trial_claims)
     .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -14,8 +14,10 @@ from redis.maint_notifications import MaintNotificationsConfig
 from billing_adapters.settings import InvalidConfiguration
 
 TIMEOUT_S = 0.25
-# A handful carries thousands of answers a second; more would only have to be opened, all at once, after an outage.
-MAX_CONNECTIONS = 10
+# A handful of commands at once carries thousands of answers a second; more would only have to be connected, all at
+# once, after an outage. Whoever sends many sees to that: a pool that makes them wait costs every command its locks.
+COMMANDS_AT_ONCE = 10
+MAX_CONNECTIONS = 4 * COMMANDS_AT_ONCE
 # Whatever the client raises when Redis is away, slow, full or wrong.
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
@@ -23,18 +25,16 @@ REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 @asynccontextmanager
 async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Redis]:
     """This will give a client that connects when first used, so that it opens also when Redis is away. Connecting may
-    take `timeout_s` seconds; how long a command may take, waiting for a free connection included, is for whoever sends
-    it to say: one that is cancelled gives its connection up.
+    take `timeout_s` seconds; how long a command may take is for whoever sends it to say: one that is cancelled gives
+    its connection up.
 
     Raises InvalidConfiguration for a URL that can never work.
     """
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool = ConnectionPool.from_url(
             url,
             max_connections=MAX_CONNECTIONS,
-            # Each of these limits is a timer, and a task of its own, for every command.
-            timeout=None,
-            socket_timeout=None,
+            socket_timeout=None,  # it would be a timer for every command, beside the sender's
             socket_connect_timeout=timeout_s,
             # By default a command is tried for some six seconds.
             retry=Retry(NoBackoff(), 0),

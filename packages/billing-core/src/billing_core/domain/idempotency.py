@@ -13,6 +13,7 @@ REMEMBERED_FOR = timedelta(hours=24)
 # Longer than any request may take with its platform call: after it a first request that never answered is taken for
 # dead, and a repeat goes on with its purchase.
 LOCKED_FOR = timedelta(seconds=20)
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,4 +74,4 @@ class KeyRecord:
 
 def fingerprint(request: Mapping[str, str | None]) -> str:
     """The SHA-256 of a request's validated fields, the same for the same request however it was spelled."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(request).encode()).hexdigest()

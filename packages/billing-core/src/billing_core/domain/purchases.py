@@ -130,7 +130,7 @@ class Purchase:
 
     def is_usable(self, now: datetime) -> bool:
         """Whether the merchant can still pay it in time."""
-        return self.is_open and now < self.expires_at
+        return is_usable(self.status, self.expires_at, now)
 
     def check_is_due(self, now: datetime) -> bool:
         """Whether it is time to ask its platform about it."""
@@ -360,6 +360,11 @@ class PurchaseDecision:
         """This will decide further on what came of it."""
         further = decide(self.purchase)
         return PurchaseDecision(further.purchase, self.changes + further.changes)
+
+
+def is_usable(status: str, expires_at: datetime, now: datetime) -> bool:
+    """Whether a purchase of that status can still be paid in time."""
+    return status in OPEN and now < expires_at
 
 
 def create_purchase(

@@ -19,6 +19,7 @@ from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseSt
 from billing_core.domain.trials import Trial
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.publishing import OutboxEvent
+from billing_core.views import PurchaseSummary
 
 
 class Merchants(Protocol):
@@ -359,13 +360,31 @@ class PurchaseFilter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PurchasesFound:
+    """Purchases of a merchant's, and the platform it is on; None where the merchant is not known."""
+
+    platform: str | None
+    purchases: Sequence[PurchaseSummary]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurchaseTotals:
     """All of a merchant's purchases in figures, archived ones included."""
 
     counts: Mapping[PurchaseStatus, int]
     credits_purchased: int
     credits_reversed: int
-    last: Purchase | None
+    last: PurchaseSummary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A merchant, its newest trial, whether its platform account has had its one, and its purchases in figures."""
+
+    merchant: Merchant
+    trial: Trial | None
+    trial_claimed: bool
+    totals: PurchaseTotals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,16 +416,16 @@ class BillingRecords(Protocol):
         """Whether the platform account has had its trial."""
         ...
 
+    async def overview(self, merchant_id: str) -> Overview | None:
+        """Everything at one moment; None where the merchant is not known."""
+        ...
+
     async def purchase(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
         """The merchant's purchase, archived or not."""
         ...
 
-    async def purchases(self, wanted: PurchaseFilter) -> Sequence[Purchase]:
+    async def purchases(self, wanted: PurchaseFilter) -> PurchasesFound:
         """Up to `limit` purchases, newest first; the live ones or the archived ones."""
-        ...
-
-    async def totals(self, merchant_id: str) -> PurchaseTotals:
-        """The merchant's purchases in figures."""
         ...
 
     async def history(self, merchant_id: str, subject_id: UUID) -> Sequence[HistoryEntry]:

@@ -27,6 +27,10 @@ class Caller:
         record names another platform."""
         if merchant is None:
             raise MerchantNotFound
-        if merchant.platform != self.platform:
-            raise PlatformMismatch
+        self.check_platform(merchant.platform)
         return merchant
+
+    def check_platform(self, platform: str) -> None:
+        """This will raise PlatformMismatch where the merchant's record names another platform than the caller."""
+        if platform != self.platform:
+            raise PlatformMismatch

@@ -7,7 +7,7 @@ from uuid import UUID
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog, PriceBook
 from billing_core.domain.purchases import PurchaseStatus
-from billing_core.errors import FieldError, InvalidRequest, PurchaseNotFound
+from billing_core.errors import FieldError, InvalidRequest, MerchantNotFound, PurchaseNotFound
 from billing_core.ports.clock import Clock
 from billing_core.ports.storage import BillingRecords, HistoryEntry, PurchaseFilter
 from billing_core.use_cases.caller import Caller
@@ -35,18 +35,20 @@ class ReadBilling:
 
     async def overview(self, caller: Caller) -> BillingView:
         """Everything at once. Raises MerchantNotFound, PlatformMismatch."""
-        merchant = caller.known(await self._records.merchant(caller.merchant_id))
-        totals = await self._records.totals(caller.merchant_id)
-        catalog = self._catalog()
-        last = PurchaseView.of(totals.last, self._clock.now()) if totals.last else None
+        found = await self._records.overview(caller.merchant_id)
+        if found is None:
+            raise MerchantNotFound
+        merchant, totals, now = caller.known(found.merchant), found.totals, self._clock.now()
+        catalog = self._price_book.at(now)
+        trial = TrialView.of(found.trial, now) if found.trial else None
         return BillingView(
             merchant=MerchantView.of(merchant),
-            trial=await self._trial(merchant),
+            trial=trial or _before_the_first(merchant, catalog, claimed=found.trial_claimed),
             purchases=PurchasesSummary(
                 counts={status.value: totals.counts.get(status, 0) for status in PurchaseStatus},
                 credits_purchased=totals.credits_purchased,
                 credits_reversed=totals.credits_reversed,
-                last=last,
+                last=PurchaseView.of(totals.last, now) if totals.last else None,
             ),
             packs=tuple(PackView.of(offer) for offer in catalog.offers(home_currency=merchant.currency)),
         )
@@ -71,7 +73,6 @@ class ReadBilling:
         self, caller: Caller, *, status: PurchaseStatus | None, archived: bool, cursor: str | None, limit: int
     ) -> PurchasePage:
         """A page of 1-100 purchases, newest first. Raises InvalidRequest for a cursor that was not given out."""
-        await self._merchant_if_known(caller)
         wanted = PurchaseFilter(
             merchant_id=caller.merchant_id,
             status=status,
@@ -80,10 +81,12 @@ class ReadBilling:
             limit=limit + 1,
         )
         found = await self._records.purchases(wanted)
-        now, more = self._clock.now(), len(found) > limit
+        if found.platform is not None:
+            caller.check_platform(found.platform)
+        now, more = self._clock.now(), len(found.purchases) > limit
         return PurchasePage(
-            data=tuple(PurchaseView.of(purchase, now) for purchase in found[:limit]),
-            next_cursor=_cursor(found[limit - 1].purchase_id) if more else None,
+            data=tuple([PurchaseView.of(purchase, now) for purchase in found.purchases[:limit]]),
+            next_cursor=_cursor(found.purchases[limit - 1].purchase_id) if more else None,
         )
 
     async def purchase_history(self, caller: Caller, purchase_id: UUID) -> HistoryView:
@@ -103,7 +106,11 @@ class ReadBilling:
         if trial := await self._records.trial(merchant.merchant_id):
             return TrialView.of(trial, self._clock.now())
         claimed = await self._records.trial_claimed(merchant.platform, merchant.platform_account_id)
-        return TrialView.before_the_first(merchant.merchant_id, self._catalog().trial, claimed=claimed)
+        return _before_the_first(merchant, self._catalog(), claimed=claimed)
+
+
+def _before_the_first(merchant: Merchant, catalog: Catalog, *, claimed: bool) -> TrialView:
+    return TrialView.before_the_first(merchant.merchant_id, catalog.trial, claimed=claimed)
 
 
 def _cursor(purchase_id: UUID) -> str:

@@ -245,4 +245,6 @@ async def _archive(storage: BillingStorage, limit: int = 10) -> int:
 
 
 async def _listed(storage: BillingStorage, merchant_id: str, *, archived: bool) -> list[Purchase]:
-    return list(await storage.records.purchases(PurchaseFilter(merchant_id=merchant_id, archived=archived)))
+    found = await storage.records.purchases(PurchaseFilter(merchant_id=merchant_id, archived=archived))
+    whole = [await storage.records.purchase(merchant_id, each.purchase_id) for each in found.purchases]
+    return [each for each in whole if each is not None]

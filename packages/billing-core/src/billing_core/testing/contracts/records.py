@@ -1,15 +1,17 @@
 """The contract of the read side."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import TrialStatus
-from billing_core.ports.storage import PurchaseFilter
-from billing_core.testing.builders import a_purchase, a_trial, an_id, an_offer
+from billing_core.ports.storage import Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
+from billing_core.testing.builders import a_merchant, a_purchase, a_trial, an_id, an_offer
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, registered, stored
+from billing_core.views import PurchaseSummary
 
 DAY = timedelta(days=1)
 
@@ -21,16 +23,43 @@ class BillingRecordsContract(StorageSuite):
         """A merchant nobody announced has nothing."""
         records = storage.records
 
-        totals = await records.totals("nobody")
-
         assert await records.merchant("nobody") is None
         assert await records.trial("nobody") is None
         assert await records.purchase("nobody", an_id()) is None
-        assert list(await records.purchases(PurchaseFilter(merchant_id="nobody"))) == []
+        assert await records.purchases(PurchaseFilter(merchant_id="nobody")) == PurchasesFound(
+            platform=None, purchases=[]
+        )
         assert list(await records.history("nobody", an_id())) == []
         assert not await records.trial_claimed("sandbox", "nobody")
-        assert sum(totals.counts.values()) == 0
-        assert (totals.credits_purchased, totals.credits_reversed, totals.last) == (0, 0, None)
+        assert await records.overview("nobody") is None
+
+    async def test_a_merchant_that_was_only_announced_has_an_empty_overview(self, storage: BillingStorage) -> None:
+        """No trial, no purchase, and the merchant itself; its list says which platform it is on."""
+        merchant = await registered(storage)
+
+        overview = await storage.records.overview(merchant.merchant_id)
+        found = await storage.records.purchases(PurchaseFilter(merchant_id=merchant.merchant_id))
+
+        nothing = PurchaseTotals(counts={}, credits_purchased=0, credits_reversed=0, last=None)
+        assert overview == Overview(merchant=merchant, trial=None, trial_claimed=False, totals=nothing)
+        assert found == PurchasesFound(platform=merchant.platform, purchases=[])
+
+    async def test_the_overview_has_the_newest_trial_and_the_claim(self, storage: BillingStorage) -> None:
+        """The claim is the platform account's, also where the trial was another merchant's of it."""
+        first = await registered(storage)
+        second = await registered(storage, a_merchant(platform_account_id=first.platform_account_id))
+        await stored(storage, trial := a_trial(first))
+        async with storage.units() as uow:
+            assert await uow.trials.claim(trial)
+            await uow.commit()
+
+        of_first = await storage.records.overview(first.merchant_id)
+        of_second = await storage.records.overview(second.merchant_id)
+
+        assert of_first is not None
+        assert of_second is not None
+        assert (of_first.trial, of_first.trial_claimed) == (trial, True)
+        assert (of_second.trial, of_second.trial_claimed) == (None, True)
 
     async def test_the_trial_is_the_newest(self, storage: BillingStorage) -> None:
         """As in `Trials.latest`."""
@@ -54,14 +83,14 @@ class BillingRecordsContract(StorageSuite):
         purchases = await _five(storage, merchant)
         await _five(storage, await registered(storage))
         wanted = PurchaseFilter(merchant_id=merchant.merchant_id, limit=2)
-        pages: list[list[Purchase]] = []
+        pages: list[list[PurchaseSummary]] = []
 
         for _ in range(4):
-            pages.append(list(await storage.records.purchases(wanted)))
+            pages.append(await _listed(storage, wanted))
             wanted = replace(wanted, after=pages[-1][-1].purchase_id) if pages[-1] else wanted
 
         assert [len(page) for page in pages] == [2, 2, 1, 0]
-        assert [each for page in pages for each in page] == purchases[::-1]
+        assert [each for page in pages for each in page] == _summaries(purchases[::-1])
 
     async def test_purchases_can_be_listed_by_status(self, storage: BillingStorage) -> None:
         """Together with paging."""
@@ -70,11 +99,11 @@ class BillingRecordsContract(StorageSuite):
         declined = [each for each in purchases if each.status is PurchaseStatus.DECLINED]
         wanted = PurchaseFilter(merchant_id=merchant.merchant_id, status=PurchaseStatus.DECLINED)
 
-        everything = await storage.records.purchases(wanted)
-        after = await storage.records.purchases(replace(wanted, after=declined[1].purchase_id))
+        everything = await _listed(storage, wanted)
+        after = await _listed(storage, replace(wanted, after=declined[1].purchase_id))
 
-        assert list(everything) == declined[::-1]
-        assert list(after) == declined[:1]
+        assert everything == _summaries(declined[::-1])
+        assert after == _summaries(declined[:1])
 
     async def test_archived_purchases_are_listed_by_themselves(self, storage: BillingStorage) -> None:
         """Newest first, by status and page by page, as the live ones are; never in both lists."""
@@ -86,13 +115,13 @@ class BillingRecordsContract(StorageSuite):
         archived = [each for each in purchases if not each.is_open]
         wanted = PurchaseFilter(merchant_id=merchant.merchant_id, archived=True)
 
-        assert list(await storage.records.purchases(wanted)) == archived[::-1]
-        assert list(await storage.records.purchases(replace(wanted, limit=1))) == archived[-1:]
-        assert list(await storage.records.purchases(replace(wanted, after=archived[1].purchase_id))) == archived[:1]
+        assert await _listed(storage, wanted) == _summaries(archived[::-1])
+        assert await _listed(storage, replace(wanted, limit=1)) == _summaries(archived[-1:])
+        assert await _listed(storage, replace(wanted, after=archived[1].purchase_id)) == _summaries(archived[:1])
         declined = replace(wanted, status=PurchaseStatus.DECLINED)
-        assert {each.status for each in await storage.records.purchases(declined)} == {PurchaseStatus.DECLINED}
-        live = await storage.records.purchases(replace(wanted, archived=False))
-        assert list(live) == [each for each in purchases if each.is_open]
+        assert {each.status for each in await _listed(storage, declined)} == {PurchaseStatus.DECLINED}
+        live = await _listed(storage, replace(wanted, archived=False))
+        assert live == _summaries([each for each in purchases if each.is_open])
 
     async def test_totals_count_archived_purchases_too(self, storage: BillingStorage) -> None:
         """The figures are the same before and after archiving, and of this merchant alone."""
@@ -100,14 +129,16 @@ class BillingRecordsContract(StorageSuite):
         await _five(storage, await registered(storage))
         purchases = await _five(storage, merchant)
 
-        before = await storage.records.totals(merchant.merchant_id)
+        before = await storage.records.overview(merchant.merchant_id)
         async with storage.units() as uow:
             moved = await uow.purchases.archive(MOMENT + 99 * DAY, 99)
             await uow.commit()
-        after = await storage.records.totals(merchant.merchant_id)
+        after = await storage.records.overview(merchant.merchant_id)
 
         assert moved == 8
-        for totals in (before, after):
+        for overview in (before, after):
+            assert overview is not None
+            totals = overview.totals
             assert {status: count for status, count in totals.counts.items() if count} == {
                 PurchaseStatus.PENDING: 1,
                 PurchaseStatus.DECLINED: 2,
@@ -115,7 +146,15 @@ class BillingRecordsContract(StorageSuite):
                 PurchaseStatus.PARTIALLY_REFUNDED: 1,
             }
             assert (totals.credits_purchased, totals.credits_reversed) == (110 + 1000, 40)
-            assert totals.last == purchases[-1]
+            assert totals.last == PurchaseSummary.of(purchases[-1])
+
+
+async def _listed(storage: BillingStorage, wanted: PurchaseFilter) -> list[PurchaseSummary]:
+    return list((await storage.records.purchases(wanted)).purchases)
+
+
+def _summaries(purchases: Sequence[Purchase]) -> list[PurchaseSummary]:
+    return [PurchaseSummary.of(each) for each in purchases]
 
 
 async def _five(storage: BillingStorage, merchant: Merchant) -> list[Purchase]:

@@ -51,9 +51,9 @@ class RowLocks:
             queue = self._queues.get(row, deque())
             while queue:
                 heir, turn = queue.popleft()
-                if not turn.done():
+                self._waiting_for.pop(heir, None)  # from now on, though its task has not run yet
+                if not turn.done():  # else it was cancelled
                     self._holders[row] = heir
-                    del self._waiting_for[heir]  # from now on, though its task has not run yet
                     turn.set_result(None)
                     break
             if not queue:

@@ -9,9 +9,10 @@ from billing_core.domain.events import Change
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
-from billing_core.ports.storage import HistoryEntry, PurchaseFilter, PurchaseTotals
+from billing_core.ports.storage import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
 from billing_core.testing.memory.tables import Tables
 from billing_core.testing.memory.trials import latest_trial
+from billing_core.views import PurchaseSummary
 
 
 class InMemoryRecords:
@@ -32,25 +33,29 @@ class InMemoryRecords:
         """See `BillingRecords.trial_claimed`."""
         return (platform, platform_account_id) in self._tables.trial_claims
 
+    async def overview(self, merchant_id: str) -> Overview | None:
+        """See `BillingRecords.overview`."""
+        merchant = self._tables.merchants.get(merchant_id)
+        if merchant is None:
+            return None
+        return Overview(
+            merchant=merchant,
+            trial=await self.trial(merchant_id),
+            trial_claimed=await self.trial_claimed(merchant.platform, merchant.platform_account_id),
+            totals=_totals(self._all_of(merchant_id)),
+        )
+
     async def purchase(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
         """See `BillingRecords.purchase`."""
         return next((each for each in self._all_of(merchant_id) if each.purchase_id == purchase_id), None)
 
-    async def purchases(self, wanted: PurchaseFilter) -> Sequence[Purchase]:
+    async def purchases(self, wanted: PurchaseFilter) -> PurchasesFound:
         """See `BillingRecords.purchases`."""
+        merchant = self._tables.merchants.get(wanted.merchant_id)
         table = self._tables.archive if wanted.archived else self._tables.purchases
         newest_first = sorted(table.values(), key=lambda each: each.purchase_id, reverse=True)
-        return [each for each in newest_first if _matches(each, wanted)][: wanted.limit]
-
-    async def totals(self, merchant_id: str) -> PurchaseTotals:
-        """See `BillingRecords.totals`."""
-        purchases = self._all_of(merchant_id)
-        return PurchaseTotals(
-            counts=Counter(each.status for each in purchases),
-            credits_purchased=sum(each.offer.total_credits for each in purchases if each.is_paid),
-            credits_reversed=sum(each.credits_reversed for each in purchases),
-            last=max(purchases, key=lambda each: each.purchase_id, default=None),
-        )
+        found = [PurchaseSummary.of(each) for each in newest_first if _matches(each, wanted)]
+        return PurchasesFound(platform=merchant.platform if merchant else None, purchases=found[: wanted.limit])
 
     async def history(self, merchant_id: str, subject_id: UUID) -> Sequence[HistoryEntry]:
         """See `BillingRecords.history`."""
@@ -61,6 +66,16 @@ class InMemoryRecords:
     def _all_of(self, merchant_id: str) -> list[Purchase]:
         everything = chain(self._tables.purchases.values(), self._tables.archive.values())
         return [each for each in everything if each.merchant_id == merchant_id]
+
+
+def _totals(purchases: Sequence[Purchase]) -> PurchaseTotals:
+    last = max(purchases, key=lambda each: each.purchase_id, default=None)
+    return PurchaseTotals(
+        counts=Counter(each.status for each in purchases),
+        credits_purchased=sum(each.offer.total_credits for each in purchases if each.is_paid),
+        credits_reversed=sum(each.credits_reversed for each in purchases),
+        last=PurchaseSummary.of(last) if last else None,
+    )
 
 
 def _matches(purchase: Purchase, wanted: PurchaseFilter) -> bool:
