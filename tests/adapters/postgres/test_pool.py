@@ -46,8 +46,7 @@ def connecting() -> SlowToConnect:
 @pytest.fixture
 async def pool(database_url: str, connecting: SlowToConnect) -> AsyncIterator[Pool]:
     """Two connections at most, and little patience."""
-    pool = Pool(database_url, size=SIZE, patience=IMPATIENT, connect_options={"connect": connecting})
-    await pool.open()
+    pool = Pool(database_url, size=SIZE, patience=IMPATIENT, connect_options={}, connect=connecting)
     yield pool
     await pool.close()
 
@@ -86,10 +85,9 @@ async def test_it_is_crowded_while_somebody_waits_for_long(database_url: str, mo
     now_s = 1000.0
     monkeypatch.setattr(pool_module, "time", SimpleNamespace(monotonic=lambda: now_s))
     pool = Pool(database_url, size=SIZE, patience=replace(PROMPT, acquire_s=30), connect_options={})
-    await pool.open()
     async with AsyncExitStack() as held:
         for _ in range(SIZE):
-            await held.enter_async_context(pool.lent())
+            await held.enter_async_context(pool.lent(as_it_is))
         assert not pool.is_crowded
         waiting = asyncio.create_task(_ask(pool))
         await asyncio.sleep(0)
@@ -110,7 +108,7 @@ async def test_who_only_queued_does_not_queue_on(pool: Pool, connecting: SlowToC
     connecting.may.set()
     async with AsyncExitStack() as held:
         for _ in range(SIZE):
-            await held.enter_async_context(pool.lent())
+            await held.enter_async_context(pool.lent(as_it_is))
         with pytest.raises(StorageUnavailable):
             await _ask(pool)
 
@@ -122,8 +120,7 @@ async def test_who_only_queued_does_not_queue_on(pool: Pool, connecting: SlowToC
 async def test_closing_does_not_wait_for_a_connection_that_never_comes(database_url: str) -> None:
     """What is still being made when the process stops is given up."""
     connecting = SlowToConnect()
-    pool = Pool(database_url, size=SIZE, patience=IMPATIENT, connect_options={"connect": connecting})
-    await pool.open()
+    pool = Pool(database_url, size=SIZE, patience=IMPATIENT, connect_options={}, connect=connecting)
     with pytest.raises(StorageUnavailable):
         await _ask(pool)
 
@@ -132,6 +129,11 @@ async def test_closing_does_not_wait_for_a_connection_that_never_comes(database_
     assert connecting.made == 0
 
 
+def as_it_is(connection: Any) -> Any:
+    """The connection."""
+    return connection
+
+
 async def _ask(pool: Pool) -> None:
-    async with pool.lent() as connection:
+    async with pool.lent(as_it_is) as connection:
         assert await connection.fetchval("select 1") == 1

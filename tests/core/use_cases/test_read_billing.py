@@ -100,6 +100,16 @@ class TestPacks:
         assert {pack.price.currency for pack in packs.data} == {"EUR"}
         assert (await billing.read.overview(caller)).packs == packs.data
 
+    async def test_are_remembered_for_so_many_currencies_and_no_more(self, billing: InMemoryBilling) -> None:
+        """Merchants may name any currency: what is remembered for each stays bounded, and everybody is answered."""
+        currencies = [f"{first}{second}X" for first in "ABCDEFGHIJKLMNOPQ" for second in "ABCDEFGHIJKLMNOPQ"]
+        callers = [await billing.register(a_merchant(currency=each)) for each in currencies]
+
+        shown = [await billing.read.packs(each) for each in callers]
+
+        assert shown == [shown[0]] * len(callers)
+        assert len(billing.read._packs) <= 256 < len(callers)
+
     async def test_a_caller_of_another_platform_is_refused(self, billing: InMemoryBilling) -> None:
         """Also before it asks for anything of its own."""
         merchant = a_merchant()
@@ -127,6 +137,14 @@ class TestPurchases:
         shown = [purchase_id for page in pages for purchase_id in page]
         assert shown == sorted(billing.storage.tables.purchases, reverse=True)
         assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
+
+    async def test_of_a_merchant_nobody_announced_there_are_none(self, billing: InMemoryBilling) -> None:
+        """Its announcement may be on its way: an empty page, and no refusal."""
+        page = await billing.read.purchases(
+            a_caller(a_merchant("unheard-of")), status=None, archived=False, cursor=None, limit=20
+        )
+
+        assert (page.data, page.next_cursor) == ((), None)
 
     async def test_a_page_is_as_long_as_was_asked_for(self, billing: InMemoryBilling) -> None:
         """Up to a hundred, whatever a page has where nobody asks."""

@@ -93,13 +93,13 @@ class MerchantScreen:
 
     def document(self) -> dict[str, Any]:
         """The same for programs."""
-        purchases = [PurchaseView.of(each, self.now).model_dump(mode="json") for each in self.purchases]
+        purchases = [PurchaseView.of(each, self.now).to_document() for each in self.purchases]
         return {
             "merchant": {
-                **MerchantView.of(self.merchant).model_dump(mode="json"),
+                **MerchantView.of(self.merchant).to_document(),
                 "platform_domain": self.merchant.platform_domain,
             },
-            "trial": self.trial.model_dump(mode="json"),
+            "trial": self.trial.to_document(),
             "purchases": {
                 "counts": {status.value: count for status, count in self.totals.counts.items()},
                 "credits_purchased": self.totals.credits_purchased,

@@ -28,7 +28,7 @@ def row(purchase: Purchase) -> tuple[object, ...]:
 def document(purchase: Purchase) -> dict[str, Any]:
     """The purchase as HTTP shows it, and more."""
     return {
-        **PurchaseView.of(purchase, datetime.now(UTC)).model_dump(mode="json"),
+        **PurchaseView.of(purchase, datetime.now(UTC)).to_document(),
         "reference": purchase.short_reference,
         "platform_account_id": purchase.platform_account_id,
         "catalog_version": purchase.offer.catalog_version,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pydantic_core
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +14,7 @@ from billing_core.errors import PurchaseNotFound
 from billing_core.use_cases.answers import Answered
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
+from billing_core.views import View
 from billing_http.requests import Nothing, RequestModel, idempotency_key, read_body, read_query
 from billing_http.state import State
 from billing_http.time_limits import STORAGE_S, within
@@ -129,8 +130,8 @@ def _purchase_id(request: Request[State]) -> UUID:
     return UUID(text)
 
 
-def _document(view: BaseModel) -> Response:
-    return Response(view.model_dump_json(), media_type=JSON)
+def _document(view: View) -> Response:
+    return Response(view.to_json(), media_type=JSON)
 
 
 def _answer(answered: Answered, *, location: str) -> Response:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import JsonSchemaMode
 
 from billing_adapters.settings import KNOWN_PLATFORMS
 from billing_core import errors
@@ -38,10 +38,13 @@ WITH_BODY: tuple[type[BillingError], ...] = (
 
 def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
     """The document, with the platforms a caller may name."""
-    wanted: list[tuple[type[BaseModel], Any]] = [(each, "serialization") for each in (Problem, Health, Alive)]
+    wanted: list[tuple[type[object], JsonSchemaMode]] = [(each, "serialization") for each in (Problem, Health, Alive)]
     wanted += [(each.result, "serialization") for each in OPERATIONS]
     wanted += [(each.body, "validation") for each in OPERATIONS if each.body]
-    _, definitions = models_json_schema(list(dict.fromkeys(wanted)), ref_template="#/components/schemas/{model}")
+    _, definitions = TypeAdapter.json_schemas(
+        [(each.__name__, mode, TypeAdapter(each)) for each, mode in dict.fromkeys(wanted)],
+        ref_template="#/components/schemas/{model}",
+    )
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, platforms)

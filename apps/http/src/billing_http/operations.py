@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -12,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from billing_core import errors, views
 from billing_core.errors import BillingError
 from billing_core.use_cases.caller import Caller
+from billing_core.views import View
 from billing_http import billing
 from billing_http.requests import Nothing, RequestModel, identify
 from billing_http.state import State
@@ -27,7 +27,7 @@ class Operation:
     method: str
     path: str
     handler: Callable[[Request[State], Caller], Awaitable[Response]]
-    result: type[BaseModel]
+    result: type[View]
     successes: tuple[int, ...] = (200,)
     body: type[RequestModel] | None = None
     query: type[RequestModel] | None = None

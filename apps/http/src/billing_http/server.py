@@ -8,6 +8,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from billing_adapters.logs import get_logger
 from billing_http.state import Drain
@@ -16,6 +17,7 @@ from billing_http.state import Drain
 DRAIN_S = {"production": 5.0, "development": 0.2}
 GRACE_S = 20
 BACKLOG = 2048
+MOST_WAITING_BYTES = 64 * 1024
 
 
 class Server(uvicorn.Server):
@@ -52,11 +54,53 @@ class Server(uvicorn.Server):
             get_logger("http").info("listening", host=host, port=port)
 
 
+class OnePiece:
+    """A connection's transport on which whatever is written in one turn of the loop leaves together. uvicorn writes the
+    head and the body of an answer apart: two system calls, two packets, and whoever reads them is woken twice."""
+
+    __slots__ = ("_loop", "_parts", "_size_bytes", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop = transport, loop
+        self._parts: list[bytes] = []
+        self._size_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """This will send the data soon, and at once where much waits."""
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+        self._size_bytes += len(data)
+        if self._size_bytes > MOST_WAITING_BYTES:
+            self._send()
+
+    def close(self) -> None:
+        """This will send what waits and close."""
+        self._send()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _send(self) -> None:
+        parts, self._parts, self._size_bytes = self._parts, [], 0
+        if parts:
+            self._transport.write(b"".join(parts))
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, writing to a transport that sends in one piece."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(OnePiece(transport, self.loop))  # type: ignore[arg-type]  # all of a transport
+
+
 def server_config(app: Any) -> uvicorn.Config:
     """How uvicorn runs: httptools, one log line for each request (ours), nothing believed of proxies."""
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,

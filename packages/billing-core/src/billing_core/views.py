@@ -1,12 +1,17 @@
-"""What callers are shown of trials, purchases and merchants: the documents of contract §2, as pydantic models."""
+"""What callers are shown of trials, purchases and merchants: the documents of contract §2.
+
+They are plain values which pydantic writes and describes, and not its models: what they are made of was checked where
+it came in, and to check it again on the way out would cost more than all the rest of a page.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter
 
 from billing_core.domain.events import Price
 from billing_core.domain.merchants import Merchant
@@ -19,18 +24,43 @@ from billing_core.domain.trials import Trial
 Timestamp = Annotated[AwareDatetime, Field(json_schema_extra={"format": "date-time"})]
 
 
-class View(BaseModel):
-    """A document that leaves the service; closed and frozen."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+V = TypeVar("V", bound="View")
 
 
+class View:
+    """A document that leaves the service; closed."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    def to_json(self) -> bytes:
+        """The document as JSON."""
+        return adapter(type(self)).dump_json(self)
+
+    def to_document(self) -> dict[str, Any]:
+        """The document as JSON's own kinds of values."""
+        document: dict[str, Any] = adapter(type(self)).dump_python(self, mode="json")
+        return document
+
+
+_ADAPTERS: Final[dict[type[View], TypeAdapter[Any]]] = {}
+
+
+def adapter(view: type[V]) -> TypeAdapter[V]:
+    """What writes, reads and describes a kind of view; made when it is first needed, for that takes milliseconds."""
+    known = _ADAPTERS.get(view)
+    if known is None:
+        known = _ADAPTERS[view] = TypeAdapter(view)
+    return known
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialView(View):
     """A merchant's trial; `available` before the first one."""
 
     id: UUID | None
     merchant_id: str
-    status: str = Field(examples=["active"])
+    status: Annotated[str, Field(examples=["active"])]
     credits: int
     duration_days: int
     started_at: Timestamp | None
@@ -115,6 +145,8 @@ class PurchaseSummary(NamedTuple):
         )
 
 
+# Not frozen: that takes longer for a page of them than writing it.
+@dataclass(slots=True, kw_only=True)
 class PurchaseView(View):
     """A purchase. `checkout_url` is there only while it can be used."""
 
@@ -147,7 +179,7 @@ class PurchaseView(View):
             credits=shown.credits,
             bonus_credits=shown.bonus_credits,
             price=_price(shown.amount_minor, shown.currency),
-            status=shown.status,
+            status=_STATUSES[shown.status],
             platform=shown.platform,
             platform_reference=shown.platform_reference,
             checkout_url=shown.checkout_url if is_usable(shown.status, shown.expires_at, now) else None,
@@ -161,11 +193,15 @@ class PurchaseView(View):
         )
 
 
+_STATUSES: Final[Mapping[str, PurchaseStatus]] = {status.value: status for status in PurchaseStatus}
+
+
 @lru_cache(maxsize=64)  # there are as many prices as packs
 def _price(amount_minor: int, currency: str) -> Price:
     return Price.of(Money(amount_minor=amount_minor, currency=currency))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurchasePage(View):
     """Purchases, newest first; `next_cursor` is None on the last page."""
 
@@ -173,6 +209,7 @@ class PurchasePage(View):
     next_cursor: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntryView(View):
     """One change: who did what, when and why."""
 
@@ -186,12 +223,14 @@ class HistoryEntryView(View):
     correlation_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryView(View):
     """Every change of a purchase or trial, oldest first."""
 
     data: tuple[HistoryEntryView, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PackView(View):
     """A pack this merchant can buy, at this merchant's price."""
 
@@ -202,7 +241,11 @@ class PackView(View):
     catalog_version: str
 
     @classmethod
-    @lru_cache(maxsize=256)  # an offer never changes, and everybody is shown the same few
+    def all_of(cls, catalog: Catalog, *, home_currency: str | None) -> "tuple[PackView, ...]":
+        """The packs for sale, in that currency where they have a price in it."""
+        return tuple(cls.of(offer) for offer in catalog.offers(home_currency=home_currency))
+
+    @classmethod
     def of(cls, offer: Offer) -> "PackView":
         """The offer as a merchant sees it."""
         return cls(
@@ -214,18 +257,14 @@ class PackView(View):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacksView(View):
     """What this merchant can buy."""
 
     data: tuple[PackView, ...]
 
-    @classmethod
-    def of(cls, catalog: Catalog, merchant: Merchant | None) -> "PacksView":
-        """The packs, in the merchant's currency where they have a price in it."""
-        offers = catalog.offers(home_currency=merchant.currency if merchant else None)
-        return cls(data=tuple(PackView.of(offer) for offer in offers))
 
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MerchantView(View):
     """Who the merchant is."""
 
@@ -247,6 +286,7 @@ class MerchantView(View):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PurchasesSummary(View):
     """A merchant's purchases in figures: how many in each status, and what they brought."""
 
@@ -256,6 +296,7 @@ class PurchasesSummary(View):
     last: PurchaseView | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BillingView(View):
     """Everything about one merchant's billing."""
 

@@ -31,7 +31,7 @@ def show(
     from billing_cli.terminal import print_facts, print_json
 
     trial, entries = run(lambda: _read(merchant))
-    document: dict[str, Any] = trial.model_dump(mode="json")
+    document: dict[str, Any] = trial.to_document()
     if json:
         print_json({**document, "history": history_documents(entries)})
     else:

@@ -17,7 +17,7 @@ from sqlalchemy import literal_column, select
 from billing_adapters.logs import get_logger
 from billing_adapters.postgres.bell import BellRope
 from billing_adapters.postgres.patience import PROMPT, Patience
-from billing_adapters.postgres.pool import Pool, throw_away
+from billing_adapters.postgres.pool import Pool
 from billing_adapters.postgres.refusals import is_broken, translated
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.wire import OneStatement, Record, Transaction, Wire
@@ -65,7 +65,7 @@ class Database:
         """This will ask the server for a sign of life, and warn where its clock is not ours: nobody else would tell.
         Raises StorageUnavailable within a second."""
         with translated:
-            async with asyncio.timeout(PING_TIMEOUT_S), self._pool.lent() as connection:
+            async with asyncio.timeout(PING_TIMEOUT_S), self._pool.lent(_as_it_is) as connection:
                 told = await connection.fetchval("select clock_timestamp()")
                 self._compare_clocks(told)
 
@@ -91,18 +91,14 @@ class Database:
         async with self.wire() as wire:
             return await wire.run(statement, **values)
 
-    @asynccontextmanager
-    async def wire(self, timeout_s: float | None = None) -> AsyncIterator[Wire]:
+    def wire(self, timeout_s: float | None = None) -> AbstractAsyncContextManager[Wire]:
         """This will lend a connection; every statement is a transaction of its own and gets `timeout_s` seconds
         (default: the database's patience)."""
-        async with self._pool.lent() as connection:
-            yield Wire(connection, self.patience.statement_s if timeout_s is None else timeout_s)
+        return self._pool.lent(partial(Wire, timeout_s=self.patience.statement_s if timeout_s is None else timeout_s))
 
-    @asynccontextmanager
-    async def one_statement(self) -> AsyncIterator[OneStatement]:
+    def one_statement(self) -> AbstractAsyncContextManager[OneStatement]:
         """This will lend a connection for a transaction of one statement, which its commit sends."""
-        async with self._pool.lent() as connection:
-            yield OneStatement(connection, self.patience.statement_s, ring=self._rope.pull)
+        return self._pool.lent(partial(OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull))
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
@@ -116,7 +112,7 @@ class Database:
 
     @asynccontextmanager
     async def _transaction(self, pool: Pool) -> AsyncIterator[Transaction]:
-        async with pool.lent() as connection:
+        async with pool.lent(_as_it_is) as connection:
             transaction = Transaction(connection, self.patience.statement_s, ring=self._rope.pull)
             await transaction.begin(self.patience.begin_s)
             try:
@@ -158,8 +154,6 @@ class Database:
     # --- opening and closing -----------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        await self._pool.open()
-        await self._aside.open()
         return self
 
     async def __aexit__(
@@ -209,8 +203,12 @@ def asyncpg_url(url: str) -> str:
     return f"{scheme.partition('+')[0]}{separator}{rest}"
 
 
+def _as_it_is(connection: Any) -> Any:
+    return connection
+
+
 async def _undo(transaction: Transaction, connection: Any) -> None:
     try:
         await transaction.roll_back()
     except StorageUnavailable:
-        throw_away(connection)  # nobody can answer; the server undoes what it has when it finds us gone
+        connection.terminate()  # nobody can answer; the server undoes what it has when it finds us gone

@@ -1,137 +1,157 @@
 """Connections that are lent: made when they are needed, kept for the next, and never waited for without end.
 
-Two things keep a rush from becoming an outage. A connection that is being made is finished even if whoever wanted it
-gave up meanwhile: where making one takes longer than anybody waits, they would be begun over and over and never had.
+asyncpg has a pool, too. In this one what is lent is the connection itself, and giving it back is no task of its own;
+and two things keep a rush from becoming an outage. A connection that is being made is finished even if whoever wanted
+it gave up meanwhile: where making one takes longer than anybody waits, they would be begun over and over and never had.
 And whoever could not be served in time can be told so before waiting: see `Pool.is_crowded`.
 """
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar
 
 import asyncpg
 
 from billing_adapters.postgres.patience import Patience
-from billing_adapters.postgres.refusals import is_broken, translated
+from billing_adapters.postgres.refusals import FOREIGN, is_broken, translated
+from billing_core.errors import StorageUnavailable
 
 CLOSE_TIMEOUT_S: Final = 5.0
 # What part of their patience somebody has waited for a connection when those who come now are better sent away.
 CROWDED: Final = 1 / 3
 
+T = TypeVar("T")
+
 
 class Pool:
     """At most `size` connections to one database. `connect_options` are asyncpg's."""
 
-    def __init__(self, url: str, *, size: int, patience: Patience, connect_options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        size: int,
+        patience: Patience,
+        connect_options: dict[str, Any],
+        connect: Callable[..., Awaitable[Any]] = asyncpg.connect,
+    ) -> None:
         self._size, self._patience = size, patience
-        # asyncpg lets newcomers take what was given back for those who wait; here they are served in their order.
-        self._turns = asyncio.Semaphore(size)
+        self._connect = partial(connect, url, **connect_options)
+        self._turns = asyncio.Semaphore(size)  # who waits is served in order, and newcomers do not pass
         self._waiting: dict[object, float] = {}  # since when, the longest first
+        self._idle: list[Any] = []
+        self._all: set[Any] = set()  # idle or lent
         self._left_behind: set[asyncio.Task[Any]] = set()
-        self._pool: Any = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=size,
-            # Nothing of ours changes a session: settings are made when it opens, everything else ends with the
-            # transaction. So the round trip that resets one is saved.
-            reset=_leave_as_it_is,
-            **connect_options,
-        )
+        self._is_closed = False
 
     @property
     def is_crowded(self) -> bool:
         """Whether all connections are made, and yet somebody waits for one so long that more would wait in vain and
         take the processor from those who have one."""
         longest_since_s = next(iter(self._waiting.values()), None)
-        if longest_since_s is None or self._pool.get_size() < self._size:
+        if longest_since_s is None or sum(not each.is_closed() for each in self._all) < self._size:
             return False
         return time.monotonic() - longest_since_s > CROWDED * self._patience.acquire_s
 
-    @asynccontextmanager
-    async def lent(self) -> AsyncIterator[Any]:
-        """This will lend a connection. Raises StorageUnavailable where there is none in time."""
-        with translated:
-            connection = await self._acquire()
-        try:
-            yield connection
-        except BaseException as error:
-            if is_broken(error):
-                throw_away(connection)
-            raise
-        finally:
-            await self._release(connection)
-
-    async def open(self) -> None:
-        """This will make the pool usable. No connection is made yet: a process starts while the database is away, and
-        works once it is there."""
-        await self._pool
+    def lent(self, wrap: Callable[[Any], T]) -> "Lent[T]":
+        """A connection as `wrap` makes it usable, for `async with`. Entering raises StorageUnavailable where there is
+        none in time."""
+        return Lent(self, wrap)
 
     async def close(self) -> None:
         """This will close every connection, also those that are still held where that takes long."""
+        self._is_closed = True
         for task in self._left_behind:
             task.cancel()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._pool.close()
-        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            self._pool.terminate()  # whoever still holds a connection is too late, or the server is away
+                for _ in range(self._size):
+                    await self._turns.acquire()
+                await asyncio.gather(*(each.close() for each in self._all))
+        except FOREIGN:  # whoever still holds a connection is too late, or the server is away
+            for each in self._all:
+                each.terminate()
 
-    async def _acquire(self) -> Any:
-        if not self._turns.locked() and self._pool.get_idle_size():
+    async def acquire(self) -> Any:
+        """This will lend a connection, to be given back. Raises TimeoutError, and what asyncpg raises."""
+        if self._idle and not self._turns.locked():
             await self._turns.acquire()  # at once
-            return await self._take()
+            if (connection := self._warm()) is not None:
+                return connection
+            self._turns.release()
         me = object()
         self._waiting[me] = time.monotonic()
         try:
             async with asyncio.timeout(self._patience.acquire_s):
                 await self._turns.acquire()
-                return await (self._take() if self._pool.get_idle_size() else self._make())
+                return self._warm() or await self._make()
         finally:
             del self._waiting[me]
 
-    async def _take(self) -> Any:
-        try:
-            return await self._pool.acquire(timeout=self._patience.acquire_s)
-        except BaseException:
-            self._turns.release()
-            raise
+    def give_back(self, connection: Any) -> None:
+        """This will have the connection for the next; one that was ended is forgotten."""
+        if self._is_closed:
+            connection.terminate()
+        if connection.is_closed():
+            self._all.discard(connection)
+        else:
+            self._idle.append(connection)
+        self._turns.release()
+
+    def _warm(self) -> Any:
+        """The connection that was given back last; None where each was ended meanwhile, or there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._all.discard(connection)
+        return None
 
     async def _make(self) -> Any:
-        making = asyncio.ensure_future(self._pool.acquire(timeout=self._patience.acquire_s + self._patience.connect_s))
+        if self._is_closed:
+            self._turns.release()
+            raise StorageUnavailable
+        making = asyncio.ensure_future(self._connected())
         try:
             return await asyncio.shield(making)
         except BaseException:
             # Nobody waits for it any more, but somebody will: it is made for the others.
             self._left_behind.add(making)
-            making.add_done_callback(self._give_back)
+            making.add_done_callback(self._keep)
             raise
 
-    def _give_back(self, made: "asyncio.Task[Any]") -> None:
+    async def _connected(self) -> Any:
+        connection = await self._connect()
+        self._all.add(connection)
+        return connection
+
+    def _keep(self, made: "asyncio.Task[Any]") -> None:
         self._left_behind.discard(made)
         if made.cancelled() or made.exception() is not None:
-            self._turns.release()
-            return  # whoever wanted it was told long ago that there was none
-        giving = asyncio.ensure_future(self._release(made.result()))
-        self._left_behind.add(giving)
-        giving.add_done_callback(self._left_behind.discard)
-
-    async def _release(self, connection: Any) -> None:
-        try:
-            with translated:
-                await self._pool.release(connection)
-        finally:
-            self._turns.release()
+            self._turns.release()  # whoever wanted it was told long ago that there was none
+        else:
+            self.give_back(made.result())
 
 
-def throw_away(connection: Any) -> None:
-    """This will end a connection that may hang or be half-way through an answer."""
-    # A connection that the server ended has left the pool by itself, and its stand-in knows nothing any more.
-    with contextlib.suppress(asyncpg.InterfaceError):
-        connection.terminate()
+class Lent(Generic[T]):
+    """A connection while a block lasts. A class and no generator: every request passes here several times."""
 
+    __slots__ = ("_connection", "_pool", "_wrap")
 
-async def _leave_as_it_is(_: object) -> None:
-    return None
+    def __init__(self, pool: Pool, wrap: Callable[[Any], T]) -> None:
+        self._pool, self._wrap = pool, wrap
+
+    async def __aenter__(self) -> T:
+        with translated:
+            self._connection = await self._pool.acquire()
+        return self._wrap(self._connection)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if is_broken(error):
+            self._connection.terminate()  # it may hang or be half-way through an answer
+        self._pool.give_back(self._connection)

@@ -14,10 +14,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from billing_adapters.settings import InvalidConfiguration
 
 TIMEOUT_S = 0.25
-# A handful of commands at once carries thousands of answers a second; more would only have to be connected, all at
-# once, after an outage. Whoever sends many sees to that: a pool that makes them wait costs every command its locks.
-COMMANDS_AT_ONCE = 10
-MAX_CONNECTIONS = 4 * COMMANDS_AT_ONCE
+MAX_CONNECTIONS = 10
 # Whatever the client raises when Redis is away, slow, full or wrong.
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
@@ -34,7 +31,7 @@ async def open_redis(url: str, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator
         pool = ConnectionPool.from_url(
             url,
             max_connections=MAX_CONNECTIONS,
-            socket_timeout=None,  # it would be a timer for every command, beside the sender's
+            socket_timeout=None,  # a timer for every command, beside the sender's
             socket_connect_timeout=timeout_s,
             # By default a command is tried for some six seconds.
             retry=Retry(NoBackoff(), 0),

@@ -1,18 +1,17 @@
 """The fast path of repeated requests: finished answers in Redis."""
 
-import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from billing_adapters.logs import get_logger
-from billing_adapters.redis.client import COMMANDS_AT_ONCE, REDIS_FAILURES
+from billing_adapters.redis.client import REDIS_FAILURES
+from billing_adapters.redis.together import CommandsTogether
 from billing_core.domain.idempotency import REMEMBERED_FOR, Answer, RequestKey
 from billing_core.ports.idempotency import RememberedAnswer
 
@@ -23,8 +22,6 @@ WARN_EVERY_S = 30.0
 _VERSION: Final = b"1"
 _DIGEST_BYTES: Final = 8
 
-T = TypeVar("T")
-
 
 class RedisReplayCache:
     """Remembers answers for 24 hours, or until Redis forgets them."""
@@ -32,10 +29,9 @@ class RedisReplayCache:
     def __init__(
         self, client: Redis, *, remembered_for: timedelta = REMEMBERED_FOR, timeout_s: float = OPERATION_TIMEOUT_S
     ) -> None:
-        """This will keep answers through the client, giving each call up to `timeout_s` seconds."""
-        self._client = client
-        self._remembered_for, self._timeout_s = remembered_for, timeout_s
-        self._turns = asyncio.Semaphore(COMMANDS_AT_ONCE)
+        """This will keep answers through the client, giving what goes to Redis at once `timeout_s` seconds."""
+        self._commands = CommandsTogether(client, timeout_s=timeout_s)
+        self._remembered_for_s = int(remembered_for.total_seconds())
         self._left_alone_until = 0.0
         self._failing = False
         self._warned_at = -WARN_EVERY_S
@@ -45,7 +41,7 @@ class RedisReplayCache:
         """The remembered answer; None where there is none, where it was damaged, or while Redis is away."""
         if self._is_left_alone():
             return None
-        value = await self._attempt(partial(self._client.get, _name(key)))
+        value = await self._attempt("GET", _name(key))
         if not isinstance(value, bytes):  # the client never decodes, so it is None
             return None
         remembered = _decode(value)
@@ -56,12 +52,12 @@ class RedisReplayCache:
     async def put(self, key: RequestKey, remembered: RememberedAnswer) -> None:
         """This will remember a committed answer; nothing happens while Redis is away."""
         if not self._is_left_alone():
-            await self._attempt(partial(self._client.set, _name(key), _encode(remembered), ex=self._remembered_for))
+            await self._attempt("SET", _name(key), _encode(remembered), "EX", self._remembered_for_s)
 
     async def forget(self, keys: Sequence[RequestKey]) -> None:
         """This will forget the answers of these keys; while Redis is away they run out by themselves."""
         if keys and not self._is_left_alone():
-            await self._attempt(partial(self._client.unlink, *map(_name, keys)))
+            await self._attempt("UNLINK", *map(_name, keys))
 
     def _is_left_alone(self) -> bool:
         now = time.monotonic()
@@ -72,10 +68,9 @@ class RedisReplayCache:
             self._left_alone_until = now + LEFT_ALONE_S
         return False
 
-    async def _attempt(self, command: Callable[[], Awaitable[T]]) -> T | None:
+    async def _attempt(self, *command: bytes | str | int) -> Any:
         try:
-            async with asyncio.timeout(self._timeout_s), self._turns:
-                answer = await command()
+            answer = await self._commands.send(*command)
         except REDIS_FAILURES as failure:  # the database knows the answer too
             self._failing = True
             self._left_alone_until = time.monotonic() + LEFT_ALONE_S

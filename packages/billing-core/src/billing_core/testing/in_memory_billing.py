@@ -32,7 +32,7 @@ from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.replay_parked import ReplayParked
 from billing_core.use_cases.settle_purchases import SettlePurchases
-from billing_core.views import PurchaseView
+from billing_core.views import PurchaseView, adapter
 
 RETURN_URL = "https://shop.example/billing"
 
@@ -87,7 +87,7 @@ class InMemoryBilling:
         """This will open a purchase, under a key of its own unless one is given."""
         key = key or a_request_key(caller.merchant_id).key
         answered = await self.create_purchase(caller, key, PurchaseRequest(pack=pack, return_url=RETURN_URL))
-        return PurchaseView.model_validate_json(answered.answer.document)
+        return adapter(PurchaseView).validate_json(answered.answer.document)
 
     async def pay(self, purchase: PurchaseView) -> Outcome:
         """This will pay the purchase at its platform and deliver the platform's notice."""

@@ -57,7 +57,7 @@ class ActivateTrial:
                 await uow.trials.add([refused.trial])
                 await uow.journal.record(refused.changes)
             return None
-        answer = Answer(outcome="created", document=TrialView.of(started.trial, now).model_dump_json().encode())
+        answer = Answer(outcome="created", document=TrialView.of(started.trial, now).to_json())
         await uow.trials.add([started.trial])
         await uow.journal.record(started.changes)
         record = KeyRecord(key=key, fingerprint=_FINGERPRINT, created_at=now)

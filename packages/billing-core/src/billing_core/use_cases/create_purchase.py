@@ -270,7 +270,7 @@ async def _answer(uow: UnitOfWork, record: KeyRecord, purchase: Purchase, outcom
 
 
 def _answer_of(purchase: Purchase, outcome: str, now: datetime) -> Answer:
-    return Answer(outcome=outcome, document=PurchaseView.of(purchase, now).model_dump_json().encode())
+    return Answer(outcome=outcome, document=PurchaseView.of(purchase, now).to_json())
 
 
 def _was_refused(purchase: Purchase, now: datetime) -> bool:

@@ -25,6 +25,7 @@ from billing_core.views import (
 )
 
 _PURCHASE_CURSOR_CHARACTERS = 22
+_REMEMBERED_PACKS = 256
 
 
 class ReadBilling:
@@ -32,6 +33,8 @@ class ReadBilling:
 
     def __init__(self, *, records: BillingRecords, price_book: PriceBook, clock: Clock) -> None:
         self._records, self._price_book, self._clock = records, price_book, clock
+        # What is sold for which currency changes with the catalogue's version alone, and everybody asks for it.
+        self._packs: dict[tuple[str, str | None], tuple[PackView, ...]] = {}
 
     async def overview(self, caller: Caller) -> BillingView:
         """Everything at once. Raises MerchantNotFound, PlatformMismatch."""
@@ -50,7 +53,7 @@ class ReadBilling:
                 credits_reversed=totals.credits_reversed,
                 last=PurchaseView.of(totals.last, now) if totals.last else None,
             ),
-            packs=tuple(PackView.of(offer) for offer in catalog.offers(home_currency=merchant.currency)),
+            packs=self._packs_of(catalog, merchant.currency),
         )
 
     async def trial(self, caller: Caller) -> TrialView:
@@ -59,7 +62,8 @@ class ReadBilling:
 
     async def packs(self, caller: Caller) -> PacksView:
         """What this merchant can buy. Raises PlatformMismatch."""
-        return PacksView.of(self._catalog(), await self._merchant_if_known(caller))
+        merchant = await self._merchant_if_known(caller)
+        return PacksView(data=self._packs_of(self._catalog(), merchant.currency if merchant else None))
 
     async def purchase(self, caller: Caller, purchase_id: UUID) -> PurchaseView:
         """One purchase, archived or not. Raises PurchaseNotFound for unknown ids and other merchants' alike."""
@@ -94,6 +98,14 @@ class ReadBilling:
         await self.purchase(caller, purchase_id)
         entries = await self._records.history(caller.merchant_id, purchase_id)
         return HistoryView(data=tuple(_entry(entry) for entry in entries))
+
+    def _packs_of(self, catalog: Catalog, home_currency: str | None) -> tuple[PackView, ...]:
+        key = (catalog.version, home_currency)
+        if key not in self._packs:
+            if len(self._packs) >= _REMEMBERED_PACKS:
+                self._packs.clear()
+            self._packs[key] = PackView.all_of(catalog, home_currency=home_currency)
+        return self._packs[key]
 
     def _catalog(self) -> Catalog:
         return self._price_book.at(self._clock.now())
