@@ -31,7 +31,7 @@ class RedisReplayCache:
     ) -> None:
         """This will keep answers through the client, giving what goes to Redis at once `timeout_s` seconds."""
         self._commands = CommandsTogether(client, timeout_s=timeout_s)
-        self._remembered_for_s = int(remembered_for.total_seconds())
+        self._remembered_for_ms = remembered_for // timedelta(milliseconds=1)
         self._left_alone_until = 0.0
         self._failing = False
         self._warned_at = -WARN_EVERY_S
@@ -52,7 +52,7 @@ class RedisReplayCache:
     async def put(self, key: RequestKey, remembered: RememberedAnswer) -> None:
         """This will remember a committed answer; nothing happens while Redis is away."""
         if not self._is_left_alone():
-            await self._attempt("SET", _name(key), _encode(remembered), "EX", self._remembered_for_s)
+            await self._attempt("SET", _name(key), _encode(remembered), "PX", self._remembered_for_ms)
 
     async def forget(self, keys: Sequence[RequestKey]) -> None:
         """This will forget the answers of these keys; while Redis is away they run out by themselves."""
