@@ -181,7 +181,7 @@ async def test_every_index_is_needed(used_url: str, plans: Mapping[str, Plan]) -
     assert {row["name"] for row in indexes} - used == {"purchases_to_review"}  # an operator's question, see above
 
 
-ONE_ROW = {"keys._LOCK", "merchants._LOCK"}
+ONE_ROW = {"keys._LOCK", "merchants._LOCK", "trials._LOCK_CLAIM"}
 LOCKING = [name for name, each in STATEMENTS.items() if re.search(r"FOR (NO KEY )?UPDATE", each.text)]
 WAITING_INSERTS = [
     "inbox._RECORD",

@@ -15,12 +15,13 @@ from billing_core.domain.idempotency import Answer
 from billing_core.domain.packs import default_price_book
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.return_urls import ReturnUrlPolicy
-from billing_core.errors import IdempotencyKeyInUse, TrialAlreadyUsed
+from billing_core.errors import IdempotencyKeyInUse, TrialAlreadyUsed, TrialStillRunning
 from billing_core.ports.storage import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
 from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, an_origin
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
+from billing_core.use_cases.operate_trials import OperateTrials, TrialOutcome
 from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
 
 
@@ -31,6 +32,12 @@ def _activate(database: Database) -> ActivateTrial:
         price_book=default_price_book(),
         clock=SystemClock(),
         new_id=new_id,
+    )
+
+
+def _operate(database: Database) -> OperateTrials:
+    return OperateTrials(
+        units=PostgresUnits(database), price_book=default_price_book(), clock=SystemClock(), new_id=new_id
     )
 
 
@@ -58,6 +65,32 @@ class TestTrials:
         assert {type(answer) for answer in answers} == {Answer}
         assert len(answers) == 1
         assert [event.type for event in await PostgresOutbox(database).unpublished(10)] == ["evt.billing.trial.started"]
+
+    async def test_regrants_and_requests_at_once_give_one_more_trial(self, database: Database) -> None:
+        """Operators regrant to each merchant id of a shop while all of them ask by themselves: one new trial, the claim
+        is its, and nobody meets a deadlock."""
+        merchants = [a_merchant(platform_account_id="shop-1") for _ in range(WAYS // 4)]
+        await register(database, *merchants)
+        activate, operate = _activate(database), _operate(database)
+        await activate(a_caller(merchants[0]), "key")
+        await operate.end(merchants[0].merchant_id, an_origin(reason="over"))
+
+        async def ask(number: int) -> object:
+            merchant = merchants[number // 2 % len(merchants)]
+            if number % 2:
+                return await activate(a_caller(merchant), f"key-{number}")
+            return await operate.regrant(merchant.merchant_id, an_origin(reason="a bad start"))
+
+        outcomes = await at_once(ask)
+
+        kinds = Counter(type(outcome).__name__ for outcome in outcomes)
+        assert kinds == {
+            TrialOutcome.__name__: 1,
+            TrialStillRunning.__name__: WAYS // 2 - 1,
+            TrialAlreadyUsed.__name__: WAYS // 2,
+        }
+        events = [event.type for event in await PostgresOutbox(database).unpublished(99)]
+        assert events.count("evt.billing.trial.started") == 2
 
 
 class TestPurchases:

@@ -44,7 +44,8 @@ class TestHelp:
         """Every command of this release is found by its name."""
         expected = {
             "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
-            "merchants show", "trials show", "purchases list", "purchases show", "purchases history",
+            "merchants show", "trials show", "trials extend", "trials end", "trials regrant",
+            "purchases list", "purchases show", "purchases history",
             "purchases reconcile", "purchases cancel", "purchases resolve", "events tail",
             "events republish", "parked list", "parked show", "parked replay", "parked drop", "config show",
         }  # fmt: skip
@@ -103,6 +104,16 @@ class TestUsage:
             ["token", "--merchant", "m-1", "--platform", "sandbox", "--scope", "billing:rule"],
             ["jobs", "run", "expire-trials", "--now", "tomorrow"],
             ["jobs", "run", "expire-trials", "--now", "2026-12-01T00:00:00"],
+            ["trials", "extend", "m-1", "--reason", "why"],
+            ["trials", "extend", "m-1", "--reason", "why", "--days", "7", "--until", "2030-01-01T00:00:00Z"],
+            ["trials", "extend", "m-1", "--reason", "why", "--days", "0"],
+            ["trials", "extend", "m-1", "--reason", "why", "--days", "3651"],
+            ["trials", "extend", "m-1", "--reason", "why", "--until", "tomorrow"],
+            ["trials", "extend", "m-1", "--days", "7"],
+            ["trials", "extend", "m-1", "--days", "7", "--reason", "two\nlines"],
+            ["trials", "end", "m-1"],
+            ["trials", "end", "m-1", "--reason", "why", "--actor", ""],
+            ["trials", "regrant", "m-1", "--reason", " "],
             ["purchases", "show", "12"],
             ["purchases", "list", "--status", "lost"],
             ["purchases", "list", "--limit", "0"],

@@ -6,7 +6,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from billing_adapters.clock import SystemClock
+from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.nats.publisher import NatsEventPublisher, NatsMessageSender
 from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
@@ -24,6 +24,7 @@ from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.check_purchases import CheckPurchases
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.operate_purchases import OperatePurchases
+from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.replay_parked import ReplayParked
 from billing_core.use_cases.schedule import scheduled_jobs
 from billing_core.use_cases.settle_purchases import SettlePurchases
@@ -72,6 +73,7 @@ class CliContainer(containers.DeclarativeContainer):
     operate = providers.Singleton(
         OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
     )
+    operate_trials = providers.Singleton(OperateTrials, units=units, price_book=price_book, clock=clock, new_id=new_id)
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
     drop_parked = providers.Singleton(DropParked, units=units, clock=clock)
 

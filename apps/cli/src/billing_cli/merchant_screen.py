@@ -8,6 +8,7 @@ from typing import Any
 from billing_cli.container import CliContainer
 from billing_cli.purchase_screen import advice
 from billing_cli.terminal import moment
+from billing_cli.trial_screen import advice as trial_advice
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MerchantNotFound
@@ -89,6 +90,7 @@ class MerchantScreen:
             lines.append(
                 f"billing purchases reconcile --merchant {name}   # asks the platform about {len(waiting)} open"
             )
+        lines += trial_advice(self.trial)
         return [*lines, f"billing events tail --merchant {name} --since 1d --no-follow"]
 
     def document(self) -> dict[str, Any]:

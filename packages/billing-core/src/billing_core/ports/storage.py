@@ -1,7 +1,7 @@
 """Where Billing's truth is kept. Adapters never decide; every "once" is a unique constraint behind these promises.
 
-Locks are taken in one order everywhere, so nothing deadlocks: purchases, then trials, then merchants, each sorted,
-then an idempotency key.
+Locks are taken in one order everywhere, so nothing deadlocks: the claim of a trial (by whoever moves it), purchases,
+trials, merchants, each sorted, then an idempotency key.
 Any method may raise StorageUnavailable (nothing was decided) or StorageConflict (the transaction was undone).
 """
 
@@ -42,6 +42,14 @@ class Merchants(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialClaim:
+    """Which trial a platform account had as its one, and whose it was."""
+
+    merchant_id: str
+    trial_id: UUID
+
+
 class Trials(Protocol):
     """Trials, and the claim of each platform account on its one."""
 
@@ -51,7 +59,16 @@ class Trials(Protocol):
 
     async def claim(self, trial: Trial) -> bool:
         """This will claim the trial of the trial's platform account, for ever. False where it was claimed before;
-        of any number of claims at once exactly one is True."""
+        of any number of claims at once exactly one is True. A claim that is merely held keeps nobody waiting."""
+        ...
+
+    async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
+        """The claim of the platform account, held; None where there is none. Hold it before everything else."""
+        ...
+
+    async def move_claim(self, trial: Trial) -> None:
+        """This will move the claim of the trial's platform account, which is held, to the trial: at every moment
+        there is one. Raises StorageConflict where there is none."""
         ...
 
     async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:

@@ -26,6 +26,7 @@ from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
 from billing_core.use_cases.operate_purchases import OperatePurchases
+from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_core.use_cases.register_merchants import RegisterMerchants
@@ -109,6 +110,7 @@ class InMemoryBilling:
         self.activate_trial = ActivateTrial(
             units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
         )
+        self.operate_trials = OperateTrials(units=units, price_book=self.price_book, clock=clock, new_id=new_id)
         self.create_purchase = CreatePurchase(
             requests=self.storage.requests,
             units=units,

@@ -12,7 +12,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import ParkedMessage, TrialClaim
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -75,7 +75,7 @@ class Tables:
     merchants: dict[str, Merchant] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     trials: dict[UUID, Trial] = field(default_factory=dict)
-    trial_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    trial_claims: dict[tuple[str, str], TrialClaim] = field(default_factory=dict)
     purchases: dict[UUID, Purchase] = field(default_factory=dict)
     archive: dict[UUID, Purchase] = field(default_factory=dict)
     payment_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
