@@ -15,12 +15,13 @@ from billing_core.domain.idempotency import Answer
 from billing_core.domain.packs import default_price_book
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.return_urls import ReturnUrlPolicy
-from billing_core.errors import IdempotencyKeyInUse, TrialAlreadyUsed, TrialStillRunning
+from billing_core.errors import GrantCapExceeded, IdempotencyKeyInUse, TrialAlreadyUsed, TrialStillRunning
 from billing_core.ports.storage import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
 from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, an_origin
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
+from billing_core.use_cases.grant_credits import GrantCredits, GrantOutcome
 from billing_core.use_cases.operate_trials import OperateTrials, TrialOutcome
 from billing_core.use_cases.settle_purchases import Settlement, SettlePurchases
 
@@ -179,6 +180,36 @@ class TestPurchases:
             numbers = [event.sequence for event in events if event.merchant_id == merchant.merchant_id]
             assert numbers == list(range(1, len(numbers) + 1))
             assert len(numbers) >= WAYS
+
+
+class TestGrants:
+    async def test_one_operator_at_many_merchants_stays_within_the_day(self, database: Database) -> None:
+        """Thirty-two grants of 100 credits at once: ten find room for 1000, and each has its event."""
+        merchants = [a_merchant() for _ in range(WAYS)]
+        await register(database, *merchants)
+        grant = GrantCredits(units=PostgresUnits(database), price_book=default_price_book())
+        by = an_origin(actor="operator:ada", reason="sorry")
+
+        outcomes = await at_once(lambda number: grant(merchants[number].merchant_id, 100, new_id(), by))
+
+        kinds = Counter(type(outcome).__name__ for outcome in outcomes)
+        assert kinds == {GrantOutcome.__name__: 10, GrantCapExceeded.__name__: WAYS - 10}
+        assert len(await PostgresOutbox(database).unpublished(99)) == 10
+
+    async def test_one_id_many_times_is_one_grant(self, database: Database) -> None:
+        """By as many operators as there are: one event, and everybody is told of the same grant."""
+        merchant, grant_id = a_merchant(), new_id()
+        await register(database, merchant)
+        grant = GrantCredits(units=PostgresUnits(database), price_book=default_price_book())
+
+        outcomes = await at_once(
+            lambda number: grant(
+                merchant.merchant_id, 100, grant_id, an_origin(actor=f"operator:{number}", reason="sorry")
+            )
+        )
+
+        assert len({outcome.grant for outcome in outcomes if isinstance(outcome, GrantOutcome)}) == 1
+        assert len(await PostgresOutbox(database).unpublished(99)) == 1
 
 
 class TestInbox:

@@ -138,6 +138,31 @@ class InvalidTrialEnd(BillingError):
     code = "INVALID_TRIAL_END"
 
 
+class GrantCapExceeded(BillingError):
+    """The operator would have granted more credits within a day than one may. `left` is what they may still grant."""
+
+    code = "GRANT_CAP_EXCEEDED"
+
+    def __init__(self, *, actor: str, cap: int, left: int) -> None:
+        super().__init__(
+            f"{actor} may grant {left} more now: one operator grants at most {cap} credits within 24 hours "
+            "(goodwill_credits_per_day in the catalogue). Wait, or ask a colleague."
+        )
+        self.actor, self.cap, self.left = actor, cap, left
+
+
+class GrantIdReused(BillingError):
+    """The grant id was used for another merchant or another number of credits."""
+
+    code = "GRANT_ID_REUSED"
+
+    def __init__(self, *, merchant_id: str, granted: int) -> None:
+        super().__init__(
+            f"This grant id gave {granted} credits to {merchant_id} already. Leave --grant-id out for a new grant."
+        )
+        self.merchant_id, self.granted = merchant_id, granted
+
+
 class TooManyOpenPurchases(BillingError):
     """The merchant has as many unpaid purchases open as is allowed."""
 

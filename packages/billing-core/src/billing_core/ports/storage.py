@@ -1,7 +1,7 @@
 """Where Billing's truth is kept. Adapters never decide; every "once" is a unique constraint behind these promises.
 
-Locks are taken in one order everywhere, so nothing deadlocks: the claim of a trial (by whoever moves it), purchases,
-trials, merchants, each sorted, then an idempotency key.
+Locks are taken in one order everywhere, so nothing deadlocks: the claim of a trial (by whoever moves it), a grant's
+id, an operator, purchases, trials, merchants, each sorted, then an idempotency key.
 Any method may raise StorageUnavailable (nothing was decided) or StorageConflict (the transaction was undone).
 """
 
@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from billing_core.domain.events import Change
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
@@ -159,6 +160,20 @@ class Journal(Protocol):
         ...
 
 
+class Grants(Protocol):
+    """Goodwill credits operators gave."""
+
+    async def add(self, grant: CreditGrant) -> CreditGrant | None:
+        """This will store the grant. Where its id was given before, it stores nothing and returns the grant that has
+        it; of any number of grants of one id at once exactly one is stored, and the others wait for it."""
+        ...
+
+    async def lock_granted(self, actor: str, since: datetime) -> int:
+        """The credits the actor granted later than the moment, those of this transaction included. Whoever asks about
+        the same actor waits until it ends, so of two grants at once one counts the other."""
+        ...
+
+
 class Inbox(Protocol):
     """Which messages were handled."""
 
@@ -252,6 +267,8 @@ class UnitOfWork(Protocol):
     def trials(self) -> Trials: ...
     @property
     def purchases(self) -> Purchases: ...
+    @property
+    def grants(self) -> Grants: ...
     @property
     def journal(self) -> Journal: ...
     @property
@@ -446,5 +463,5 @@ class BillingRecords(Protocol):
         ...
 
     async def history(self, merchant_id: str, subject_id: UUID) -> Sequence[HistoryEntry]:
-        """The changes of one of the merchant's trials or purchases, oldest first; empty where it has none."""
+        """The changes of one of the merchant's trials, purchases or grants, oldest first; empty where it has none."""
         ...

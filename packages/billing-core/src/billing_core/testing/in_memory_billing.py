@@ -22,6 +22,7 @@ from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseReque
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
 from billing_core.use_cases.follow_refunds import FollowRefunds
+from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
@@ -111,6 +112,7 @@ class InMemoryBilling:
             units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
         )
         self.operate_trials = OperateTrials(units=units, price_book=self.price_book, clock=clock, new_id=new_id)
+        self.grant_credits = GrantCredits(units=units, price_book=self.price_book)
         self.create_purchase = CreatePurchase(
             requests=self.storage.requests,
             units=units,

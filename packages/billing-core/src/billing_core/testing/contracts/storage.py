@@ -1,5 +1,6 @@
 """The whole storage contract: one suite for each part, over one `storage` fixture (empty at the start of a test)."""
 
+from billing_core.testing.contracts.grants import GrantsContract
 from billing_core.testing.contracts.housekeeping import HousekeepingContract
 from billing_core.testing.contracts.journal import JournalContract
 from billing_core.testing.contracts.merchants import MerchantsContract
@@ -22,6 +23,7 @@ class StorageContract(
     PurchaseRequestsContract,
     PaymentClaimsContract,
     ArchiveContract,
+    GrantsContract,
     JournalContract,
     InboxContract,
     KeyRecordsContract,

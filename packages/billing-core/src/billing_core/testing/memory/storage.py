@@ -7,6 +7,7 @@ from typing import Self
 
 from billing_core.ports.clock import Clock
 from billing_core.testing.clock import FixedClock
+from billing_core.testing.memory.grants import InMemoryGrants
 from billing_core.testing.memory.journal import (
     InMemoryInbox,
     InMemoryJournal,
@@ -62,6 +63,7 @@ class InMemoryUnitOfWork:
         self.merchants = InMemoryMerchants(transaction)
         self.trials = InMemoryTrials(transaction)
         self.purchases = InMemoryPurchases(transaction)
+        self.grants = InMemoryGrants(transaction)
         self.journal = InMemoryJournal(transaction)
         self.inbox = InMemoryInbox(transaction)
         self.keys = InMemoryKeyRecords(transaction)
