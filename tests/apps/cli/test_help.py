@@ -45,7 +45,7 @@ class TestHelp:
         expected = {
             "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
             "merchants show", "trials show", "trials extend", "trials end", "trials regrant",
-            "purchases list", "purchases show", "purchases history",
+            "credits grant", "purchases list", "purchases show", "purchases history",
             "purchases reconcile", "purchases cancel", "purchases resolve", "events tail",
             "events republish", "parked list", "parked show", "parked replay", "parked drop", "config show",
         }  # fmt: skip
@@ -114,6 +114,12 @@ class TestUsage:
             ["trials", "end", "m-1"],
             ["trials", "end", "m-1", "--reason", "why", "--actor", ""],
             ["trials", "regrant", "m-1", "--reason", " "],
+            ["credits", "grant", "m-1", "50"],
+            ["credits", "grant", "m-1", "0", "--reason", "why"],
+            ["credits", "grant", "m-1", "1000000001", "--reason", "why"],
+            ["credits", "grant", "m-1", "many", "--reason", "why"],
+            ["credits", "grant", "m-1", "50", "--reason", "why", "--grant-id", "ticket-7"],
+            ["credits", "grant", "m-1", "50", "--reason", ""],
             ["purchases", "show", "12"],
             ["purchases", "list", "--status", "lost"],
             ["purchases", "list", "--limit", "0"],

@@ -23,6 +23,7 @@ from billing_cli.quiet import quiet_logs
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.check_purchases import CheckPurchases
 from billing_core.use_cases.drop_parked import DropParked
+from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.replay_parked import ReplayParked
@@ -74,6 +75,7 @@ class CliContainer(containers.DeclarativeContainer):
         OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
     )
     operate_trials = providers.Singleton(OperateTrials, units=units, price_book=price_book, clock=clock, new_id=new_id)
+    grant_credits = providers.Singleton(GrantCredits, units=units, price_book=price_book)
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
     drop_parked = providers.Singleton(DropParked, units=units, clock=clock)
 
