@@ -24,6 +24,7 @@ from billing_core.testing.memory.outbox import (
 )
 from billing_core.testing.memory.purchases import InMemoryPurchases
 from billing_core.testing.memory.records import InMemoryRecords
+from billing_core.testing.memory.reports import InMemoryReports
 from billing_core.testing.memory.requests import InMemoryPurchaseRequests
 from billing_core.testing.memory.tables import Tables
 from billing_core.testing.memory.transaction import Transaction
@@ -47,6 +48,7 @@ class InMemoryStorage:
         self.leadership = InMemoryLeadership()
         self.runs = InMemoryJobRuns(self.tables)
         self.records = InMemoryRecords(self.tables)
+        self.reports = InMemoryReports(self.tables)
         self.requests = InMemoryPurchaseRequests(self.tables, self.units)
         self._locks = RowLocks()
 
