@@ -34,7 +34,7 @@ from billing_core.domain.packs import default_catalog
 from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import ParkedMessage, UnitOfWork
 
 
 class Billing:
@@ -185,15 +185,32 @@ def typed(environment: Mapping[str, str | None], answer: bytes, *arguments: str)
             text=True,
             timeout=60,
             check=False,
-            env={
-                **{name: value for name, value in os.environ.items() if name not in environment},
-                **{name: value for name, value in environment.items() if value is not None},
-            },
+            env=environment_of(environment),
         )
     finally:
         os.close(terminal)
         os.close(stdin)
     return done.returncode, done.stderr
+
+
+def environment_of(wanted: Mapping[str, str | None]) -> dict[str, str]:
+    """The machine's environment with the wanted variables in it, and without those that are None."""
+    kept = {name: value for name, value in os.environ.items() if name not in wanted}
+    return kept | {name: value for name, value in wanted.items() if value is not None}
+
+
+def in_database(database_url: str, act: Callable[[UnitOfWork], Awaitable[Any]]) -> None:
+    """This will do something in a transaction of the test's database, which `act` commits."""
+
+    async def work() -> None:
+        async with (
+            open_database(database_url, pool_size=1, application_name="tests") as database,
+            PostgresUnits(database)() as uow,
+        ):
+            await act(uow)
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        executor.submit(asyncio.run, work()).result()
 
 
 def on_nats(nats_url: str, act: Callable[[NatsConnection], Awaitable[Any]]) -> None:
