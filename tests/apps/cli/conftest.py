@@ -164,7 +164,7 @@ def streams(nats_url: str) -> None:
 def books(database_url: str) -> Iterator[Books]:
     """A shop's books."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        yield executor.submit(asyncio.run, _fill(database_url)).result()
+        yield executor.submit(asyncio.run, fill(database_url)).result()
 
 
 @pytest.fixture
@@ -224,10 +224,11 @@ def on_nats(nats_url: str, act: Callable[[NatsConnection], Awaitable[Any]]) -> N
         executor.submit(asyncio.run, work()).result()
 
 
-async def _fill(database_url: str) -> Books:
+async def fill(database_url: str, merchant_id: str = "m-1") -> Books:
+    """This will write the books of a shop."""
     now = datetime.now(UTC)
     by = Origin(actor="tests", correlation_id="c-1")
-    merchant = Merchant(merchant_id="m-1", platform="sandbox", platform_account_id="shop-1", registered_at=now)
+    merchant = Merchant(merchant_id=merchant_id, platform="sandbox", platform_account_id="shop-1", registered_at=now)
     catalog = default_catalog()
     started = start_trial(new_id(), merchant, catalog.trial, now, by)
     offers = {offer.pack: offer for offer in catalog.offers(home_currency=None)}
@@ -274,7 +275,7 @@ async def _fill(database_url: str) -> Books:
         await uow.parked.add([parked])
         await uow.commit()
     return Books(
-        merchant_id="m-1",
+        merchant_id=merchant_id,
         trial_id=started.trial.trial_id,
         open_id=made[0].purchase.purchase_id,
         review_id=reviewed.purchase.purchase_id,
