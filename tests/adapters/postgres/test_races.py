@@ -1,8 +1,10 @@
 """Thirty-two at once, through the real use cases: every "once" holds, and every number follows its commit."""
 
+import asyncio
 import json
 from collections import Counter
 
+from tests.cases.workers import Workers
 from tests.faults.crowd import WAYS, at_once, register
 
 from billing_adapters.clock import SystemClock, new_id
@@ -18,7 +20,7 @@ from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import GrantCapExceeded, IdempotencyKeyInUse, TrialAlreadyUsed, TrialStillRunning
 from billing_core.ports.storage import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
-from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, an_origin
+from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, a_trial, an_origin
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.grant_credits import GrantCredits, GrantOutcome
@@ -92,6 +94,25 @@ class TestTrials:
         }
         events = [event.type for event in await PostgresOutbox(database).unpublished(99)]
         assert events.count("evt.billing.trial.started") == 2
+
+    async def test_a_request_that_holds_its_merchant_is_not_kept_waiting_by_a_regrant(self, database: Database) -> None:
+        """The regrant waits for the merchant before it changes the claim; the other way round both would wait."""
+        merchant = a_merchant(platform_account_id="shop-1")
+        await register(database, merchant)
+        workers = Workers(database)
+        operate = workers.one.operate_trials
+        await workers.one.activate_trial(a_caller(merchant), "key")
+        await operate.end(merchant.merchant_id, an_origin(reason="over"))
+
+        async with workers.storage.units() as request:
+            await request.merchants.lock(merchant.merchant_id)
+            regrant = asyncio.create_task(operate.regrant(merchant.merchant_id, an_origin(reason="a bad start")))
+            await workers.until_waiting(1, [regrant])
+            granted = await request.trials.claim(a_trial(merchant))
+            await request.commit()
+
+        assert granted is False
+        assert (await regrant).trial.merchant_id == merchant.merchant_id
 
 
 class TestPurchases:
