@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeAlias
+from uuid import UUID
 
 import pytest
 from tests.core.use_cases.stored_purchases import everything_kept
@@ -52,15 +53,20 @@ async def _history(billing: InMemoryBilling, trial: Trial) -> list[tuple[str, st
 
 
 async def _extend(billing: InMemoryBilling, merchant_id: str, dry_run: bool = False) -> TrialOutcome:
-    return await billing.operate_trials.extend(merchant_id, DAY, BY, dry_run=dry_run)
+    return await billing.operate_trials.extend(merchant_id, DAY, BY, **_dry(dry_run))
 
 
 async def _end(billing: InMemoryBilling, merchant_id: str, dry_run: bool = False) -> TrialOutcome:
-    return await billing.operate_trials.end(merchant_id, BY, dry_run=dry_run)
+    return await billing.operate_trials.end(merchant_id, BY, **_dry(dry_run))
 
 
 async def _regrant(billing: InMemoryBilling, merchant_id: str, dry_run: bool = False) -> TrialOutcome:
-    return await billing.operate_trials.regrant(merchant_id, BY, dry_run=dry_run)
+    return await billing.operate_trials.regrant(merchant_id, BY, **_dry(dry_run))
+
+
+def _dry(dry_run: bool) -> dict[str, bool]:
+    """By default an act is done."""
+    return {"dry_run": True} if dry_run else {}
 
 
 class TestExtend:
@@ -117,6 +123,27 @@ class TestExtend:
 
         assert (await _trial(billing, caller)).ends_at == before.ends_at + 2 * DAY
 
+    async def test_waits_for_whoever_has_the_trial_and_decides_on_what_they_left(
+        self, billing: InMemoryBilling
+    ) -> None:
+        """A purchase that is being noted, say, is never overwritten."""
+        caller = await _on_trial(billing)
+        before = await _trial(billing, caller)
+
+        async with billing.storage.units() as other:
+            held = (await other.trials.lock_running([caller.merchant_id]))[caller.merchant_id]
+            extending = asyncio.create_task(_extend(billing, caller.merchant_id))
+            await asyncio.sleep(0)
+            noted = held.note_purchase(UUID(int=1), billing.price_book.at(held.started_at).trial, held.started_at, BY)
+            await other.trials.save([noted.trial])
+            await other.journal.record(noted.changes)
+            assert not extending.done()
+            await other.commit()
+        await extending
+
+        after = await _trial(billing, caller)
+        assert (after.ends_at, after.converted_at) == (before.ends_at + DAY, held.started_at)
+
 
 class TestEnd:
     async def test_ends_it_now_and_tells_it(self, billing: InMemoryBilling) -> None:
@@ -153,6 +180,14 @@ class TestNotRunning:
             await act(billing, caller.merchant_id, False)
 
         assert (await _trial(billing, caller)).status is TrialStatus.ACTIVE
+
+    async def test_how_the_newest_trial_stands_is_told(self, billing: InMemoryBilling, act: Act) -> None:
+        """With what can be done instead."""
+        caller = await _on_trial(billing)
+        await _end(billing, caller.merchant_id)
+
+        with pytest.raises(TrialNotRunning, match=rf"is ended; `billing trials regrant {caller.merchant_id}`"):
+            await act(billing, caller.merchant_id, False)
 
     async def test_a_merchant_without_one_is_told_so(self, billing: InMemoryBilling, act: Act) -> None:
         """It starts its trial itself."""
