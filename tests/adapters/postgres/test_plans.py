@@ -148,9 +148,10 @@ def test_the_index_made_for_it_is_used(plans: Mapping[str, Plan], name: str, ind
 @pytest.mark.parametrize("name", ["records._PAGES[False]", "records._PAGES[True]", "reports._PAGE"])
 def test_a_page_begins_where_the_one_before_ended(plans: Mapping[str, Plan], name: str) -> None:
     """The last page costs what the first one does."""
-    conditions = [node["Index Cond"] for node in _nodes(plans[name]) if "Index Cond" in node]
+    tables = {"archived_purchases", "purchases"}
+    conditions = [node.get("Index Cond", "") for node in _nodes(plans[name]) if node.get("Relation Name") in tables]
     assert conditions
-    assert all("purchase_id <" in each or "purchase_id >" in each for each in conditions)
+    assert all(re.search("purchase_id [<>]", each) for each in conditions)
 
 
 @pytest.mark.parametrize(
