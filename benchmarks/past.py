@@ -36,6 +36,13 @@ cross join lateral (select age < interval '14 days' as active) as running
 _TRIAL_CLAIMS: Final = """
 insert into trial_claims select platform, platform_account_id, merchant_id, trial_id from trials
 """
+_GRANTS: Final = """
+insert into credit_grants (merchant_id, grant_id, platform, credits, reason, actor, granted_at)
+select 'past-' || 1 + number * 7919 % (select count(*) from merchants), uuidv7(-age), 'sandbox', 50, 'sorry',
+       'operator:' || number % 20, now() - age
+from generate_series(1, greatest(1000, $1::bigint / 1000)) as number
+cross join lateral (select interval '90 days' * number / greatest(1000, $1 / 1000) as age) as old
+"""
 # The 7919th prime is nobody's divisor, so merchants take turns and are strewn over the whole time.
 _PURCHASES: Final = """
 insert into {table} (merchant_id, purchase_id, platform, platform_account_id, pack, catalog_version, credits,
@@ -162,7 +169,7 @@ async def write_past(connection: Any, purchases: int, *, per_merchant: int = PUR
             await _write(connection, _HISTORY, table=place["table"])
         for statement in (_OUTBOX, _SEQUENCES, _INBOX, _SANDBOX):
             await _write(connection, statement)
-        for statement in (_KEYS, _PARKED):
+        for statement in (_GRANTS, _KEYS, _PARKED):
             await _write(connection, statement, purchases)
     await connection.execute("vacuum (analyze)", timeout=None)
 

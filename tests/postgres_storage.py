@@ -10,6 +10,7 @@ from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.reports import PostgresReports
 from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 
@@ -25,6 +26,7 @@ class PostgresStorage:
     leadership: PostgresLeadership
     runs: PostgresJobRuns
     records: PostgresRecords
+    reports: PostgresReports
     numbers: Iterator[int]
 
     @classmethod
@@ -38,5 +40,6 @@ class PostgresStorage:
             leadership=PostgresLeadership(database),
             runs=PostgresJobRuns(database),
             records=PostgresRecords(database),
+            reports=PostgresReports(database),
             numbers=numbers or count(1),
         )

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from billing_core.domain.events import Change, CreditsGranted
+from billing_core.domain.events import Change
 from billing_core.domain.money import Money
 from billing_core.domain.packs import TrialTerms
 from billing_core.domain.payments import DisputeStatus, PaymentStatus
@@ -19,6 +19,7 @@ from billing_core.domain.purchases import Purchase, PurchaseStatus, create_purch
 from billing_core.domain.trials import refuse_trial, start_trial
 from billing_core.messages import encode_event, schemas
 from billing_core.testing import MOMENT, a_merchant, a_purchase, a_report, an_offer, an_origin
+from billing_core.testing.builders import a_grant
 
 FROZEN = Path(__file__).parents[2] / "schemas" / "events"
 SCHEMAS = schemas()
@@ -72,14 +73,7 @@ def _reported(purchase: Purchase, **values: Any) -> Any:
     return purchase.settle(a_report(purchase, **values), MOMENT, BY)
 
 
-def _granted() -> Change:
-    fact = CreditsGranted(
-        merchant_id="m-1", platform="sandbox", grant_id=UUID(int=9), credits=5, reason="sorry", actor="ops"
-    )
-    return replace(_trial_changes()[0], fact=fact, what="granted")
-
-
-CHANGES = [*_trial_changes(), *_purchase_changes(), _granted()]
+CHANGES = [*_trial_changes(), *_purchase_changes(), a_grant().change(BY)]
 
 
 def _event(change: Change) -> Mapping[str, Any]:

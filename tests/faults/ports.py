@@ -99,6 +99,7 @@ class FaultyPorts:
         self.housekeeping = self._port("housekeeping", storage.housekeeping, StorageUnavailable)
         self.runs = self._port("runs", storage.runs, StorageUnavailable)
         self.records = self._port("records", storage.records, StorageUnavailable)
+        self.reports = self._port("reports", storage.reports, StorageUnavailable)
         self.platforms = {name: self._platform(name, each) for name, each in platforms.items()}
         self.publisher = self._port("publisher", publisher, lambda: PublishingUnavailable("no confirmation came"))
         self.sender = self._port("sender", sender or InMemorySender(), lambda: PublishingUnavailable("no confirmation"))

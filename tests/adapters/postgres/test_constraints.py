@@ -18,6 +18,8 @@ from billing_core.testing.clock import MOMENT
 
 # No caller can run into these: the statements that insert there say `on conflict`, or the id is made by us.
 NEVER_MET = {
+    "credit_grants_grant_id_unique",
+    "credit_grants_pk",
     "idempotency_keys_pk",
     "inbox_pk",
     "job_runs_pk",
@@ -124,6 +126,9 @@ BROKEN_TRIALS: dict[str, dict[str, Any]] = {
     "trials_merchant_id_known": {},
 }
 OTHERS = {
+    "credit_grants_credits_bounded": "insert into credit_grants values"
+    " ('m', gen_random_uuid(), 'p', 0, 'r', 'a', now())",
+    "credit_grants_reason_length": "insert into credit_grants values ('m', gen_random_uuid(), 'p', 1, '', 'a', now())",
     "merchants_merchant_id_shape": "insert into merchants values ('a b', 'sandbox', 'a', null, null, now())",
     "merchants_currency_iso": "insert into merchants values ('m', 'sandbox', 'a', null, 'US', now())",
     "merchants_event_sequence_counts": "insert into merchants values ('m', 'p', 'a', null, null, now(), -1)",

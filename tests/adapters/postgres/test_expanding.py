@@ -16,7 +16,7 @@ from billing_core.ports.storage import Dropped, ParkedMessage
 from billing_core.testing.builders import an_id
 from billing_core.testing.clock import MOMENT
 
-REVISIONS = ("base", "0001", "0002", "0003")
+REVISIONS = ("base", "0001", "0002", "0003", "0004")
 # The statements of the release that was written for each revision, about the tables the next one changed.
 FORMER = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parent / "former").glob("*.sql")}
 COLUMNS = (
@@ -73,14 +73,16 @@ class TestEachRevision:
     async def test_it_only_adds_and_demands_nothing_new(
         self, empty_database_url: str, before: str, revision: str
     ) -> None:
-        """No column goes or changes, and one that is new may be left out by whoever does not know it."""
+        """No column goes or changes, and one that is new in a table may be left out by whoever does not know it."""
         await migrations.upgrade(empty_database_url, before)
         former = await columns(empty_database_url)
         await migrations.upgrade(empty_database_url, revision)
         now = await columns(empty_database_url)
 
         assert {name: now.get(name) for name in former} == former
-        assert [name for name, (_, demanded) in now.items() if demanded and name not in former] == []
+        tables = {name.partition(".")[0] for name in former}
+        new = [name for name in now if name not in former and name.partition(".")[0] in tables]
+        assert [name for name in new if now[name][1]] == []
 
 
 @pytest.mark.parametrize("revision", sorted(FORMER))

@@ -12,7 +12,7 @@ from billing_core.domain.purchases import ARCHIVED_AFTER, PurchaseStatus
 from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.domain.trials import TrialStatus, start_trial
 from billing_core.ports.storage import ParkedMessage
-from billing_core.testing.builders import a_merchant, a_purchase, a_trial, an_id, an_origin
+from billing_core.testing.builders import a_grant, a_merchant, a_purchase, a_trial, an_id, an_origin
 from billing_core.testing.clock import MOMENT
 
 
@@ -83,6 +83,21 @@ class TestPostgresSupport:
         assert await support.trials_of(merchant.merchant_id) == [started.trial, refused]
         assert [each.what for each in await support.find_history(started.trial.trial_id)] == ["started"]
         assert await support.find_history(an_id()) == []
+
+    async def test_grants_are_found_newest_first(self, database: Database) -> None:
+        """Those of the merchant alone, and the history of one by its id."""
+        merchant, other = a_merchant(), a_merchant()
+        older, newer = a_grant(merchant), a_grant(merchant, granted_at=MOMENT + timedelta(hours=1))
+        async with PostgresUnits(database)() as uow:
+            await uow.merchants.add([merchant, other])
+            for each in (newer, older, a_grant(other)):
+                await uow.grants.add(each)
+            await uow.journal.record([older.change(an_origin())])
+            await uow.commit()
+        support = PostgresSupport(database)
+
+        assert await support.grants_of(merchant.merchant_id) == [newer, older]
+        assert [each.what for each in await support.find_history(older.grant_id)] == ["granted"]
 
     async def test_the_backlog_counts_what_waits(self, database: Database) -> None:
         """Published events are no backlog."""

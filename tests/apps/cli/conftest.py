@@ -34,7 +34,7 @@ from billing_core.domain.packs import default_catalog
 from billing_core.domain.payments import PaymentReport, PaymentStatus
 from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import ParkedMessage, UnitOfWork
 
 
 class Billing:
@@ -164,7 +164,7 @@ def streams(nats_url: str) -> None:
 def books(database_url: str) -> Iterator[Books]:
     """A shop's books."""
     with ThreadPoolExecutor(max_workers=1) as executor:
-        yield executor.submit(asyncio.run, _fill(database_url)).result()
+        yield executor.submit(asyncio.run, fill(database_url)).result()
 
 
 @pytest.fixture
@@ -185,15 +185,32 @@ def typed(environment: Mapping[str, str | None], answer: bytes, *arguments: str)
             text=True,
             timeout=60,
             check=False,
-            env={
-                **{name: value for name, value in os.environ.items() if name not in environment},
-                **{name: value for name, value in environment.items() if value is not None},
-            },
+            env=environment_of(environment),
         )
     finally:
         os.close(terminal)
         os.close(stdin)
     return done.returncode, done.stderr
+
+
+def environment_of(wanted: Mapping[str, str | None]) -> dict[str, str]:
+    """The machine's environment with the wanted variables in it, and without those that are None."""
+    kept = {name: value for name, value in os.environ.items() if name not in wanted}
+    return kept | {name: value for name, value in wanted.items() if value is not None}
+
+
+def in_database(database_url: str, act: Callable[[UnitOfWork], Awaitable[Any]]) -> None:
+    """This will do something in a transaction of the test's database, which `act` commits."""
+
+    async def work() -> None:
+        async with (
+            open_database(database_url, pool_size=1, application_name="tests") as database,
+            PostgresUnits(database)() as uow,
+        ):
+            await act(uow)
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        executor.submit(asyncio.run, work()).result()
 
 
 def on_nats(nats_url: str, act: Callable[[NatsConnection], Awaitable[Any]]) -> None:
@@ -207,10 +224,11 @@ def on_nats(nats_url: str, act: Callable[[NatsConnection], Awaitable[Any]]) -> N
         executor.submit(asyncio.run, work()).result()
 
 
-async def _fill(database_url: str) -> Books:
+async def fill(database_url: str, merchant_id: str = "m-1") -> Books:
+    """This will write the books of a shop."""
     now = datetime.now(UTC)
     by = Origin(actor="tests", correlation_id="c-1")
-    merchant = Merchant(merchant_id="m-1", platform="sandbox", platform_account_id="shop-1", registered_at=now)
+    merchant = Merchant(merchant_id=merchant_id, platform="sandbox", platform_account_id="shop-1", registered_at=now)
     catalog = default_catalog()
     started = start_trial(new_id(), merchant, catalog.trial, now, by)
     offers = {offer.pack: offer for offer in catalog.offers(home_currency=None)}
@@ -257,7 +275,7 @@ async def _fill(database_url: str) -> Books:
         await uow.parked.add([parked])
         await uow.commit()
     return Books(
-        merchant_id="m-1",
+        merchant_id=merchant_id,
         trial_id=started.trial.trial_id,
         open_id=made[0].purchase.purchase_id,
         review_id=reviewed.purchase.purchase_id,

@@ -16,6 +16,7 @@ DOCUMENT: dict[str, Any] = {
     "version": "2027-01",
     "default_currency": "EUR",
     "max_open_purchases": 3,
+    "goodwill_credits_per_day": 70,
     "trial": {"duration_days": 7, "credits": 50, "on_purchase": "convert"},
     "packs": [
         {"code": "mini", "credits": 10, "bonus_credits": 2, "prices": {"EUR": "0.90", "USD": "1.00"}},
@@ -91,6 +92,7 @@ class TestCatalogFile:
         catalog = PriceBook.from_document(DOCUMENT).versions[0]
 
         assert (catalog.version, catalog.default_currency, catalog.max_open_purchases) == ("2027-01", "EUR", 3)
+        assert catalog.goodwill_credits_per_day == 70
         assert catalog.trial == TrialTerms(duration_days=7, credits=50, on_purchase="convert")
         assert [pack.code for pack in catalog.packs] == ["mini", "maxi"]
 
@@ -123,6 +125,9 @@ class TestCatalogFile:
             (("max_open_purchases",), 0, "max_open_purchases"),
             (("max_open_purchases",), 101, "max_open_purchases"),
             (("max_open_purchases",), 2.5, "max_open_purchases"),
+            (("goodwill_credits_per_day",), -1, "goodwill_credits_per_day"),
+            (("goodwill_credits_per_day",), MAX_CREDITS + 1, "goodwill_credits_per_day"),
+            (("goodwill_credits_per_day",), "many", "goodwill_credits_per_day"),
             (("trial",), 14, "mapping"),
             (("trial", "duration_days"), 0, "duration_days"),
             (("trial", "duration_days"), 1.5, "duration_days"),
@@ -160,6 +165,8 @@ class TestLimits:
         assert TrialTerms(duration_days=3650, credits=MAX_CREDITS).credits == MAX_CREDITS
         for most in (1, 100):
             assert Catalog(version="v", packs=(pack,), max_open_purchases=most).max_open_purchases == most
+        for cap in (0, MAX_CREDITS):
+            assert Catalog(version="v", packs=(pack,), goodwill_credits_per_day=cap).goodwill_credits_per_day == cap
 
 
 def _changed(document: dict[str, Any], path: tuple[str | int, ...], value: object) -> dict[str, Any]:

@@ -20,7 +20,16 @@ from billing_core.domain.events import (
 )
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import TrialTerms
-from billing_core.domain.trials import Trial, TrialDecision, TrialStatus, refuse_trial, start_trial
+from billing_core.domain.trials import (
+    Trial,
+    TrialDecision,
+    TrialStatus,
+    make_room,
+    must_run,
+    refuse_trial,
+    start_trial,
+)
+from billing_core.errors import InvalidTrialEnd, TrialNotRunning, TrialStillRunning
 
 NOW = datetime(2026, 3, 20, 9, 30, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -229,6 +238,87 @@ class TestExtendAndEnd:
             merchant_id="m-1", platform="sandbox", trial_id=TRIAL_ID, ended_at=NOW + TICK, reason="a test"
         )
         assert ended.trial.end(NOW + 2 * TICK, BY).changes == ()
+
+
+class TestEndAfter:
+    @pytest.mark.parametrize("longer", [timedelta(days=3), NOW + timedelta(days=17)])
+    def test_is_counted_from_the_end_there_is_or_is_the_moment_itself(self, longer: timedelta | datetime) -> None:
+        """Three days more are three days more, however much of the trial is over."""
+        assert _running().end_after(longer) == NOW + timedelta(days=17)
+
+    @pytest.mark.parametrize("longer", [timedelta(0), timedelta(days=-1), NOW + timedelta(days=14), NOW])
+    def test_an_end_that_is_no_later_one_is_refused(self, longer: timedelta | datetime) -> None:
+        """The refusal tells the end there is."""
+        with pytest.raises(InvalidTrialEnd, match="until 2026-04-03T09:30:00"):
+            _running().end_after(longer)
+
+    @pytest.mark.parametrize(
+        "longer",
+        [
+            timedelta.max,
+            timedelta(days=3636) + TICK,
+            NOW + timedelta(days=3650) + TICK,
+            datetime.max.replace(tzinfo=UTC),
+        ],
+    )
+    def test_no_trial_becomes_longer_than_the_longest(self, longer: timedelta | datetime) -> None:
+        """However far away the end is that somebody typed."""
+        with pytest.raises(InvalidTrialEnd, match="3650 days at most"):
+            _running().end_after(longer)
+
+    def test_the_longest_is_allowed(self) -> None:
+        """To the microsecond, and from a start in any zone."""
+        assert _running().end_after(timedelta(days=3636)) == _running().end_after(NOW + timedelta(days=3650))
+
+
+class TestMustRun:
+    def test_a_running_trial_is_given_back(self) -> None:
+        """One microsecond before its end it still is one."""
+        trial = _running()
+
+        assert must_run(trial, "m-1", trial.ends_at - TICK) is trial
+
+    @pytest.mark.parametrize(
+        ("trial", "status", "remedy"),
+        [
+            (None, None, "which it does itself"),
+            (_running(), "expired", "billing trials regrant m-1"),
+            (_running().end(NOW, BY).trial, "ended", "is ended"),
+            (refuse_trial(TRIAL_ID, MERCHANT, TrialTerms(), NOW, BY).trial, "refused", "is refused"),
+        ],
+        ids=["none", "past its end", "ended", "refused"],
+    )
+    def test_any_other_is_refused_with_how_it_stands(
+        self, trial: Trial | None, status: str | None, remedy: str
+    ) -> None:
+        """And with what can be done."""
+        with pytest.raises(TrialNotRunning, match=remedy) as refused:
+            must_run(trial, "m-1", NOW + timedelta(days=14))
+
+        assert (refused.value.merchant_id, refused.value.status) == ("m-1", status)
+
+
+class TestMakeRoom:
+    def test_what_is_over_is_written_down_as_expired(self) -> None:
+        """The job may not have been there yet."""
+        trial = _running()
+
+        (decision,) = make_room([trial], trial.ends_at, BY)
+
+        assert (decision.trial.status, [each.what for each in decision.changes]) == (TrialStatus.EXPIRED, ["expired"])
+
+    def test_where_there_is_nothing_there_is_room(self) -> None:
+        """Nothing is decided."""
+        assert make_room([], NOW, BY) == ()
+
+    def test_a_running_one_is_in_the_way(self) -> None:
+        """Whoever else has it: the refusal names the merchant."""
+        other = replace(_running(), merchant_id="m-2")
+
+        with pytest.raises(TrialStillRunning, match="billing trials extend m-2") as refused:
+            make_room([other], other.ends_at - TICK, BY)
+
+        assert refused.value.merchant_id == "m-2"
 
 
 class TestHistory:

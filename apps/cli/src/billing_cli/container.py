@@ -6,7 +6,7 @@ from typing import Any
 
 from dependency_injector import containers, providers
 
-from billing_adapters.clock import SystemClock
+from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.nats.publisher import NatsEventPublisher, NatsMessageSender
 from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
@@ -14,6 +14,7 @@ from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
 from billing_adapters.postgres.published import PostgresPublishedEvents
 from billing_adapters.postgres.records import PostgresRecords
+from billing_adapters.postgres.reports import PostgresReports
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.replay_cache import RedisReplayCache
@@ -23,8 +24,12 @@ from billing_cli.quiet import quiet_logs
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.check_purchases import CheckPurchases
 from billing_core.use_cases.drop_parked import DropParked
+from billing_core.use_cases.export_purchases import ExportPurchases
+from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.operate_purchases import OperatePurchases
+from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.replay_parked import ReplayParked
+from billing_core.use_cases.report_sales import ReportSales
 from billing_core.use_cases.schedule import scheduled_jobs
 from billing_core.use_cases.settle_purchases import SettlePurchases
 
@@ -43,6 +48,7 @@ class CliContainer(containers.DeclarativeContainer):
     units = providers.Singleton(PostgresUnits, database)
     records = providers.Singleton(PostgresRecords, database)
     support = providers.Singleton(PostgresSupport, database)
+    reports = providers.Singleton(PostgresReports, database)
     outbox = providers.Singleton(PostgresOutbox, database)
     published = providers.Singleton(PostgresPublishedEvents, database)
     housekeeping = providers.Singleton(PostgresHousekeeping, database)
@@ -72,6 +78,10 @@ class CliContainer(containers.DeclarativeContainer):
     operate = providers.Singleton(
         OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
     )
+    operate_trials = providers.Singleton(OperateTrials, units=units, price_book=price_book, clock=clock, new_id=new_id)
+    grant_credits = providers.Singleton(GrantCredits, units=units, price_book=price_book)
+    report_sales = providers.Singleton(ReportSales, reports=reports)
+    export_purchases = providers.Singleton(ExportPurchases, reports=reports)
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
     drop_parked = providers.Singleton(DropParked, units=units, clock=clock)
 

@@ -58,6 +58,24 @@ class UnknownPurchases(BillingError):
         super().__init__(f"There is no purchase {named}; see `billing purchases list`.")
 
 
+class ExtraMissing(BillingError):
+    """A library that this needs, and that not everybody installs, is not there."""
+
+    code = "EXTRA_MISSING"
+
+    def __init__(self, what: str, library: str, extra: str) -> None:
+        super().__init__(f"{what} needs {library}, which is not installed: pip install 'billing-cli[{extra}]'")
+
+
+class CannotWrite(BillingError):
+    """The file asked for cannot be written."""
+
+    code = "CANNOT_WRITE"
+
+    def __init__(self, fault: OSError) -> None:
+        super().__init__(f"{fault.filename}: {fault.strerror}")
+
+
 class NothingToPublish(BillingError):
     """No event asked for can be published again."""
 

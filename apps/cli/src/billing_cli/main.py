@@ -2,7 +2,20 @@
 
 import typer
 
-from billing_cli.commands import config, database, doctor, events, jobs, merchants, parked, purchases, trials
+from billing_cli.commands import (
+    config,
+    database,
+    doctor,
+    events,
+    export,
+    goodwill,
+    jobs,
+    merchants,
+    parked,
+    purchases,
+    report,
+    trials,
+)
 from billing_cli.commands.demo import demo
 from billing_cli.commands.token import token
 from billing_cli.commands.up import up
@@ -23,6 +36,9 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(trials.app, name="trials")
 app.add_typer(purchases.app, name="purchases")
+app.add_typer(goodwill.app, name="credits")
+app.add_typer(report.app, name="report")
+app.add_typer(export.app, name="export")
 app.add_typer(events.app, name="events")
 app.add_typer(parked.app, name="parked")
 app.command(epilog="Example: billing doctor --json")(doctor.doctor)

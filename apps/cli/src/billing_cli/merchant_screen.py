@@ -8,6 +8,9 @@ from typing import Any
 from billing_cli.container import CliContainer
 from billing_cli.purchase_screen import advice
 from billing_cli.terminal import moment
+from billing_cli.trial_screen import advice as trial_advice
+from billing_core.domain.events import rfc3339
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MerchantNotFound
@@ -28,6 +31,7 @@ class MerchantScreen:
     purchases: Sequence[Purchase]
     open: Sequence[Purchase]
     to_review: Sequence[Purchase]
+    grants: Sequence[CreditGrant]
     now: datetime
 
     def who(self) -> Mapping[str, object]:
@@ -60,6 +64,7 @@ class MerchantScreen:
             "count": counts or "none yet",
             "credits purchased": self.totals.credits_purchased,
             "credits taken back": self.totals.credits_reversed,
+            "goodwill credits": self._goodwill(),
         }
 
     def rows(self) -> Sequence[Sequence[object]]:
@@ -89,6 +94,8 @@ class MerchantScreen:
             lines.append(
                 f"billing purchases reconcile --merchant {name}   # asks the platform about {len(waiting)} open"
             )
+        lines += trial_advice(self.trial)
+        lines.append(f'billing credits grant {name} 50 --reason "…"   # goodwill')
         return [*lines, f"billing events tail --merchant {name} --since 1d --no-follow"]
 
     def document(self) -> dict[str, Any]:
@@ -106,11 +113,33 @@ class MerchantScreen:
                 "credits_reversed": self.totals.credits_reversed,
                 "newest": purchases,
             },
+            "goodwill": {
+                "credits": sum(each.credits for each in self.grants),
+                "newest": [grant_document(each) for each in self.grants[:NEWEST]],
+            },
             "open": [str(each.purchase_id) for each in self.open],
             "needs_review": list(self.reviews()),
             "reviews": [{"id": name, "reason": reason} for name, reason in self.reviews().items()],
             "next": list(self.advice()),
         }
+
+    def _goodwill(self) -> str:
+        if not self.grants:
+            return "none"
+        newest = self.grants[0]
+        told = f"{sum(each.credits for each in self.grants)} in {len(self.grants)} grant(s)"
+        return f"{told}; the newest {newest.credits} at {moment(newest.granted_at)} by {newest.actor}: {newest.reason}"
+
+
+def grant_document(grant: CreditGrant) -> dict[str, Any]:
+    """A grant for programs."""
+    return {
+        "grant_id": str(grant.grant_id),
+        "credits": grant.credits,
+        "reason": grant.reason,
+        "actor": grant.actor,
+        "granted_at": rfc3339(grant.granted_at),
+    }
 
 
 async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantScreen:
@@ -126,6 +155,7 @@ async def read_merchant(container: CliContainer, merchant_id: str) -> MerchantSc
         purchases=await support.list_purchases(merchant_id, limit=NEWEST),
         open=await support.open_purchases(merchant_id),
         to_review=await support.list_purchases(merchant_id, needs_review=True, limit=MOST_REVIEWS),
+        grants=await support.grants_of(merchant_id),
         now=now,
     )
 

@@ -4,21 +4,30 @@ import getpass
 import os
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+
+if TYPE_CHECKING:
+    from billing_core.domain.sales import Period
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would change, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether to go on; needed where nobody can be asked.")]
 Actor = Annotated[str | None, typer.Option(help="Who asks, for the history. Default: the OS user.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="Created then or later: a day, a moment (RFC 3339) or so long ago (30d).")
+]
+To = Annotated[str | None, typer.Option("--to", help="Created before: a day, a moment or so long ago. Default: now.")]
 Reason = Annotated[str, typer.Option(help="Why, for the history: one line.")]
 
 _LONGEST_ACTOR, _LONGEST_REASON = 100, 1000
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"(\d{1,6})([smhd]?)")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SINCE_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def read_duration(text: str) -> timedelta:
@@ -43,6 +52,26 @@ def read_moment(text: str) -> datetime:
 def read_instant(text: str) -> datetime:
     """This will read a moment, or how long ago one was. Raises `typer.BadParameter`."""
     return datetime.now(UTC) - read_duration(text) if _DURATION.fullmatch(text) else read_moment(text)
+
+
+def read_time(text: str) -> datetime:
+    """This will read a day (its first moment in UTC), a moment, or how long ago one was. Raises BadParameter."""
+    if not _DAY.fullmatch(text):
+        return read_instant(text)
+    return read_moment(f"{text}T00:00:00Z")
+
+
+def read_period(since: str | None, until: str | None, *, default: timedelta | None = None) -> "Period":
+    """This will read from when to when, without the end; until now where none is given, and from `default` before the
+    end (None: since ever). Raises `typer.BadParameter`."""
+    from billing_core.domain.sales import Period
+
+    end = datetime.now(UTC) if until is None else read_time(until)
+    start = _SINCE_EVER if default is None else end - default
+    try:
+        return Period(since=start if since is None else read_time(since), until=end)
+    except ValueError:
+        raise typer.BadParameter("it must be earlier than --to, and --to later than it", param_hint="--from") from None
 
 
 def read_reason(text: str) -> str:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_MOST_LINES = 20
+
 
 @contextmanager
 def working(what: str) -> Iterator[None]:
@@ -23,9 +25,13 @@ def working(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+def counting(what: str, total: int, *, beside_answer: bool = False) -> Iterator[Callable[[int], None]]:
     """This will give a function that is told how many more of `total` are done, and show them as a bar on a terminal,
-    as lines elsewhere, on stderr."""
+    as a line for each twentieth elsewhere, on stderr; not at all where the answer itself is running over the same
+    terminal (`beside_answer`)."""
+    if beside_answer and sys.stdout.isatty():
+        yield lambda _more: None
+        return
     if not sys.stderr.isatty():
         yield _as_lines(what, total)
         return
@@ -39,11 +45,13 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def _as_lines(what: str, total: int) -> Callable[[int], None]:
-    done = 0
+    done, told = 0, 0
 
     def tell(more: int) -> None:
-        nonlocal done
+        nonlocal done, told
         done += more
-        sys.stderr.write(f"{what}: {done} of {total}\n")
+        if done >= total or (done - told) * _MOST_LINES >= total:
+            told = done
+            sys.stderr.write(f"{what}: {done} of {total}\n")
 
     return tell

@@ -8,6 +8,8 @@ from typing import Any
 
 Row = Sequence[object]
 
+_WIDEST_FIGURES = 200
+
 
 def print_json(document: Mapping[str, Any]) -> None:
     """This will print one document on one line."""
@@ -15,12 +17,13 @@ def print_json(document: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Row], *, nothing: str) -> None:
-    """This will print rows under their columns; where there are none, say `nothing` on stderr."""
+def print_table(columns: Sequence[str], rows: Sequence[Row], *, nothing: str, figures: int = 0) -> None:
+    """This will print rows under their columns; where there are none, say `nothing` on stderr. On a terminal the last
+    `figures` columns are aligned as figures are."""
     if not rows:
         say(nothing)
     elif sys.stdout.isatty():
-        _draw(columns, rows)
+        _draw(columns, rows, figures)
     else:
         for row in (columns, *rows):
             sys.stdout.write("\t".join(_text(cell) for cell in row) + "\n")
@@ -64,15 +67,21 @@ def interval(length: timedelta) -> str:
     return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
 
 
-def _draw(columns: Sequence[str], rows: Sequence[Row]) -> None:
-    from rich.console import Console
+def _draw(columns: Sequence[str], rows: Sequence[Row], figures: int) -> None:
+    from rich.console import Console, ConsoleDimensions
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="right" if place >= len(columns) - figures else "left")
     for row in rows:
         table.add_row(*(Text(_text(cell), overflow="fold") for cell in row))
-    Console().print(table)
+    # A figure that goes on in the next line is none: a terminal too narrow for the whole row breaks the row instead.
+    console = Console()
+    if figures:
+        console.size = ConsoleDimensions(max(console.width, _WIDEST_FIGURES), console.height)
+    console.print(table)
 
 
 def _text(cell: object) -> str:

@@ -98,6 +98,71 @@ class TrialAlreadyUsed(BillingError):
         super().__init__("This shop has already had its trial; a trial is given once per platform account.")
 
 
+class TrialNotRunning(BillingError):
+    """The merchant has no trial that runs. `status` is how its newest one stands; None: it has had none."""
+
+    code = "TRIAL_NOT_RUNNING"
+
+    def __init__(self, merchant_id: str, status: str | None) -> None:
+        why = "it has not started one, which it does itself"
+        if status is not None:
+            why = f"its newest trial is {status}; `billing trials regrant {merchant_id}` gives its shop another one"
+        super().__init__(f"{merchant_id} has no running trial: {why}.")
+        self.merchant_id, self.status = merchant_id, status
+
+
+class TrialStillRunning(BillingError):
+    """The platform account has a trial that runs, under this merchant id or another; a second one would double it."""
+
+    code = "TRIAL_STILL_RUNNING"
+
+    def __init__(self, merchant_id: str) -> None:
+        super().__init__(
+            f"The shop's trial still runs, as {merchant_id}'s; `billing trials extend {merchant_id}` makes it longer."
+        )
+        self.merchant_id = merchant_id
+
+
+class TrialNotUsed(BillingError):
+    """The platform account has had no trial, so there is none to give again."""
+
+    code = "TRIAL_NOT_USED"
+
+    def __init__(self) -> None:
+        super().__init__("This shop has had no trial yet; the merchant starts it by itself (POST /api/billing/trials).")
+
+
+class InvalidTrialEnd(BillingError):
+    """The end a trial was to get is no later one, or is beyond the longest trial."""
+
+    code = "INVALID_TRIAL_END"
+
+
+class GrantCapExceeded(BillingError):
+    """The operator would have granted more credits within a day than one may. `left` is what they may still grant."""
+
+    code = "GRANT_CAP_EXCEEDED"
+
+    def __init__(self, *, actor: str, cap: int, left: int) -> None:
+        super().__init__(
+            f"{actor} may grant {left} more now: one operator grants at most {cap} credits within 24 hours "
+            "(goodwill_credits_per_day in the catalogue). Wait, or ask a colleague."
+        )
+        self.actor, self.cap, self.left = actor, cap, left
+
+
+class GrantIdReused(BillingError):
+    """The grant id was used for another merchant or another number of credits."""
+
+    code = "GRANT_ID_REUSED"
+
+    def __init__(self, *, merchant_id: str, granted: int) -> None:
+        super().__init__(
+            f"This grant id gave {granted} credits to {merchant_id} already. Leave --grant-id out for a new grant."
+        )
+        self.merchant_id, self.granted = merchant_id, granted
+
+
 class TooManyOpenPurchases(BillingError):
     """The merchant has as many unpaid purchases open as is allowed."""
 

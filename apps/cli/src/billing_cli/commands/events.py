@@ -17,7 +17,7 @@ app = typer.Typer(help="The events Billing publishes.", no_args_is_help=True)
 ALL_EVENTS = "evt.billing.>"
 
 
-@app.command(epilog="Example: billing events tail --merchant m-1 --since 1h --no-follow")
+@app.command(epilog="Example: billing events tail --merchant dev-merchant --since 1h --no-follow")
 def tail(
     type_: Annotated[
         str | None, typer.Option("--type", help="Only this type, e.g. credits.purchased or evt.billing.trial.*")
@@ -48,7 +48,7 @@ def tail(
     run(act)
 
 
-@app.command(epilog="Example: billing events republish --merchant m-1 --from 3 --to 9 --dry-run")
+@app.command(epilog="Example: billing events republish --merchant dev-merchant --from 3 --to 9 --dry-run")
 def republish(
     merchant: Annotated[str | None, typer.Option(help="This merchant's, all or --from … --to ….")] = None,
     first: Annotated[int | None, typer.Option("--from", min=1, help="The first sequence number.")] = None,

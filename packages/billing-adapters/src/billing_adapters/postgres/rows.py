@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, FromClause
 
 from billing_adapters.postgres import tables
 from billing_core.domain.events import Change
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
@@ -184,6 +185,29 @@ def _lines(written: str) -> list[str]:
 def _finding(line: str) -> ReviewFinding:
     about, _, reason = line.partition("\t")
     return ReviewFinding(reason=reason, about=about or None)
+
+
+# --- goodwill --------------------------------------------------------------------------------------------------------
+
+GRANT_COLUMNS = tuple(tables.credit_grants.c)
+
+
+def grant_values(grant: CreditGrant) -> Values:
+    """The grant in the order of GRANT_COLUMNS."""
+    return (
+        grant.merchant_id,
+        grant.grant_id,
+        grant.platform,
+        grant.credits,
+        grant.reason,
+        grant.actor,
+        grant.granted_at,
+    )
+
+
+def grant_of(row: Row) -> CreditGrant:
+    """The grant of a row."""
+    return CreditGrant(**row)
 
 
 # --- history and outbox ----------------------------------------------------------------------------------------------

@@ -12,7 +12,9 @@ from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.purchases import columns_of
 from billing_adapters.postgres.records import HISTORY
 from billing_adapters.postgres.rows import (
+    GRANT_COLUMNS,
     TRIAL_COLUMNS,
+    grant_of,
     history_entry_of,
     purchase_of,
     trial_of,
@@ -20,6 +22,7 @@ from billing_adapters.postgres.rows import (
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import (
     archived_purchases,
+    credit_grants,
     is_open,
     is_waiting,
     outbox,
@@ -27,6 +30,7 @@ from billing_adapters.postgres.tables import (
     purchases,
     trials,
 )
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.ports.storage import HistoryEntry
@@ -89,12 +93,18 @@ _TRIALS: Final = Statement(
     .where(trials.c.merchant_id == bindparam("merchant_id"))
     .order_by(trials.c.started_at.desc(), trials.c.trial_id.desc())
 )
+_GRANTS: Final = Statement(
+    select(*GRANT_COLUMNS)
+    .where(credit_grants.c.merchant_id == bindparam("merchant_id"))
+    .order_by(credit_grants.c.granted_at.desc(), credit_grants.c.grant_id)
+)
 _SUBJECT = bindparam("subject_id", type_=purchases.c.purchase_id.type)
 _OWNER: Final = Statement(
     union_all(
         select(purchases.c.merchant_id).where(purchases.c.purchase_id == _SUBJECT),
         select(archived_purchases.c.merchant_id).where(archived_purchases.c.purchase_id == _SUBJECT),
         select(trials.c.merchant_id).where(trials.c.trial_id == _SUBJECT),
+        select(credit_grants.c.merchant_id).where(credit_grants.c.grant_id == _SUBJECT),
     )
 )
 
@@ -160,8 +170,12 @@ class PostgresSupport:
         """All of a merchant's trials, newest first, refused ones included."""
         return [trial_of(row) for row in await self._database.rows(_TRIALS, merchant_id=merchant_id)]
 
+    async def grants_of(self, merchant_id: str) -> Sequence[CreditGrant]:
+        """All goodwill credits the merchant was given, newest first."""
+        return [grant_of(row) for row in await self._database.rows(_GRANTS, merchant_id=merchant_id)]
+
     async def find_history(self, subject_id: UUID) -> Sequence[HistoryEntry]:
-        """Every change of a trial or purchase, whosever it is, oldest first; empty where there is none such."""
+        """Every change of a trial, purchase or grant, whosever it is, oldest first; empty where there is none such."""
         owner = await self._database.row(_OWNER, subject_id=subject_id)
         if owner is None:
             return []

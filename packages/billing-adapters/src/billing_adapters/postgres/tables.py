@@ -39,7 +39,9 @@ from billing_adapters.postgres.columns import (
     quoted,
     text_column,
 )
+from billing_core.domain.grants import LONGEST_REASON
 from billing_core.domain.money import MAX_AMOUNT_MINOR
+from billing_core.domain.packs import MAX_CREDITS
 from billing_core.domain.payments import DisputeStatus
 from billing_core.domain.purchases import OPEN, PAID, PurchaseStatus
 from billing_core.domain.return_urls import MAX_LENGTH
@@ -233,6 +235,30 @@ payment_claims = Table(
 )
 
 
+# --- goodwill --------------------------------------------------------------------------------------------------------
+
+# What an operator gave, so that a grant id counts once and a day's grants can be counted. No balance: see the events.
+# It refers to no merchant, so that bringing it into use needs no lock on the busiest table; its event does.
+credit_grants = Table(
+    "credit_grants",
+    metadata,
+    *merchant_id(),
+    Column("grant_id", Uuid, nullable=False),
+    text_column("platform"),
+    Column("credits", BigInteger, nullable=False),
+    text_column("reason"),
+    text_column("actor"),
+    moment("granted_at"),
+    PrimaryKeyConstraint("merchant_id", "grant_id"),
+    UniqueConstraint("grant_id"),  # event ids are made from it alone
+    CheckConstraint(f"credits between 1 and {MAX_CREDITS}", name="credits_bounded"),
+    length("platform", 64),
+    length("reason", LONGEST_REASON),
+    length("actor", 255),
+)
+Index("credit_grants_by_actor", credit_grants.c.actor, credit_grants.c.granted_at)
+
+
 # --- history, outbox, inbox ------------------------------------------------------------------------------------------
 
 history = Table(
@@ -250,7 +276,7 @@ history = Table(
     text_column("reason", nullable=True),
     text_column("correlation_id"),
     PrimaryKeyConstraint("merchant_id", "subject_id", "number"),
-    one_of("subject", ("purchase", "trial")),
+    one_of("subject", ("grant", "purchase", "trial")),
     CheckConstraint("number >= 1", name="number_counts"),
     length("what", 64),
     length("actor", 255),

@@ -13,6 +13,7 @@ from billing_adapters.postgres.tables import is_active, trial_claims, trials
 from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.trials import Trial
 from billing_core.errors import StorageConflict
+from billing_core.ports.storage import TrialClaim
 
 _FIXED = {"merchant_id", "trial_id", "platform", "platform_account_id", "started_at"}
 _LIMIT = bindparam("limit", type_=trials.c.version.type)
@@ -33,6 +34,22 @@ _CLAIM: Final = Statement(
     insert(trial_claims)
     .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})
     .on_conflict_do_nothing()
+)
+_LOCK_CLAIM: Final = Statement(
+    select(trial_claims.c.merchant_id, trial_claims.c.trial_id)
+    .where(trial_claims.c.platform == bindparam("platform"))
+    .where(trial_claims.c.platform_account_id == bindparam("platform_account_id"))
+    .with_for_update()
+)
+_MOVE_CLAIM: Final = RowsWrite(
+    trial_claims.c.values(),
+    lambda given: (
+        update(trial_claims)
+        .values(merchant_id=given.c.merchant_id, trial_id=given.c.trial_id)
+        .where(trial_claims.c.platform == given.c.platform)
+        .where(trial_claims.c.platform_account_id == given.c.platform_account_id)
+    ),
+    name="moved",
 )
 _LOCK_RUNNING: Final = Statement(
     select(*TRIAL_COLUMNS)
@@ -95,6 +112,17 @@ class PostgresTrials:
         )
         return claimed == 1
 
+    async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
+        """The claim of the platform account, held; None where there is none. Hold it before everything else."""
+        row = await self._transaction.row(_LOCK_CLAIM, platform=platform, platform_account_id=platform_account_id)
+        return None if row is None else TrialClaim(**row)
+
+    async def move_claim(self, trial: Trial) -> None:
+        """This will move the claim of the trial's platform account, which is held, to the trial. Raises
+        StorageConflict where there is none."""
+        claim = (trial.platform, trial.platform_account_id, trial.merchant_id, trial.trial_id)
+        await self._transaction.store(_MOVE_CLAIM, [claim], rows=1, otherwise=_not_claimed)
+
     async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
         """The active trial of each merchant that has one, by merchant id, held."""
         rows = await self._transaction.rows(_LOCK_RUNNING, merchant_ids=list(merchant_ids))
@@ -120,6 +148,10 @@ class PostgresTrials:
             return
         rows = [trial_values(trial) for trial in changed]
         await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_changed)
+
+
+def _not_claimed() -> StorageConflict:
+    return StorageConflict("there is no claim of that platform account that could be moved")
 
 
 def _changed() -> StorageConflict:

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import func, select
 
 from billing_adapters.postgres.database import Database
+from billing_adapters.postgres.grants import PostgresGrants
 from billing_adapters.postgres.inbox import PostgresInbox
 from billing_adapters.postgres.journal import PostgresJournal
 from billing_adapters.postgres.keys import PostgresKeyRecords
@@ -30,6 +31,7 @@ class PostgresUnitOfWork:
         self.merchants = PostgresMerchants(transaction)
         self.trials = PostgresTrials(transaction)
         self.purchases = PostgresPurchases(transaction)
+        self.grants = PostgresGrants(transaction)
         self.journal = PostgresJournal(transaction)
         self.inbox = PostgresInbox(transaction)
         self.keys = PostgresKeyRecords(transaction)

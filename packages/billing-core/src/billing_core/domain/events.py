@@ -239,14 +239,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that happened to a trial or a purchase.
+    """One thing that happened to a trial, a purchase or a grant.
 
     `number` counts the changes of one subject from 1 without gaps; storage refuses the same number twice, so a
     change that two workers decide is recorded once.
     """
 
     merchant_id: str
-    subject: Literal["trial", "purchase"]
+    subject: Literal["trial", "purchase", "grant"]
     subject_id: uuid.UUID
     number: int
     what: str

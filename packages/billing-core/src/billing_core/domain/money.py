@@ -38,11 +38,16 @@ class Money:
     @property
     def amount(self) -> str:
         """The amount as people write it: `"9.99"`, `"1000"` for yen."""
-        exponent = _exponent(self.currency)
-        return f"{Decimal(self.amount_minor).scaleb(-exponent):.{exponent}f}"
+        return decimal_amount(self.amount_minor, self.currency)
 
     def __str__(self) -> str:
         return f"{self.currency} {self.amount}"
+
+
+def decimal_amount(amount_minor: int, currency: str) -> str:
+    """Minor units as people write them; sums may be larger, and differences smaller, than any one price."""
+    exponent = _exponent(currency)
+    return f"{Decimal(amount_minor).scaleb(-exponent):.{exponent}f}"
 
 
 def _exponent(currency: str) -> int:

@@ -78,7 +78,8 @@ class TrialTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
-    """Everything for sale under one version name, from `effective_from` on (None: since ever)."""
+    """Everything for sale under one version name, from `effective_from` on (None: since ever).
+    `goodwill_credits_per_day` is how many credits one operator may give away within 24 hours."""
 
     version: str
     packs: tuple[CreditPack, ...]
@@ -86,6 +87,7 @@ class Catalog:
     trial: TrialTerms = field(default_factory=TrialTerms)
     default_currency: str = "USD"
     max_open_purchases: int = 5
+    goodwill_credits_per_day: int = 1000
 
     def __post_init__(self) -> None:
         codes = [pack.code for pack in self.packs]
@@ -97,6 +99,8 @@ class Catalog:
             raise ValueError("effective_from is a moment with its offset, as 2027-01-01T00:00:00Z")
         if not _is_count(self.max_open_purchases, 1, 100):
             raise ValueError("max_open_purchases is from 1 to 100")
+        if not _is_count(self.goodwill_credits_per_day, 0, MAX_CREDITS):
+            raise ValueError(f"goodwill_credits_per_day is from 0 (nobody may grant any) to {MAX_CREDITS}")
         for pack in self.packs:
             if pack.price_in(self.default_currency) is None:
                 raise ValueError(f"pack {pack.code!r} needs a price in {self.default_currency}")
@@ -197,7 +201,7 @@ def _only(entry: object, where: str, known: set[str]) -> None:
 
 
 def _catalog(entry: dict[str, Any]) -> Catalog:
-    optional = {"effective_from", "default_currency", "max_open_purchases"}
+    optional = {"effective_from", "default_currency", "max_open_purchases", "goodwill_credits_per_day"}
     _only(entry, "the catalogue", {"version", "packs", "trial", *optional})
     return Catalog(
         version=str(entry["version"]),

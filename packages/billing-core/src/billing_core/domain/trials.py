@@ -3,6 +3,7 @@
 A trial is a half-open interval: it is over when `now >= ends_at` (contract §5).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,9 +21,11 @@ from billing_core.domain.events import (
     TrialExtended,
     TrialRefused,
     TrialStarted,
+    rfc3339,
 )
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import TrialTerms
+from billing_core.errors import InvalidTrialEnd, TrialNotRunning, TrialStillRunning
 
 
 class TrialStatus(StrEnum):
@@ -39,6 +42,7 @@ class TrialStatus(StrEnum):
 # one, none below a day (market.md §2.2, after Polar).
 _REMINDERS = ((timedelta(days=3), timedelta(days=3)), (timedelta(days=1), timedelta(days=1)))
 REMINDER_HORIZON = timedelta(days=3)
+LONGEST_TRIAL = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,16 @@ class Trial:
         fact = TrialExtended(**self._identity(), ends_at=ends_at, reason=by.reason)
         return self._changed("extended", now, by, fact, ends_at=ends_at, reminded_at=None)
 
+    def end_after(self, longer: timedelta | datetime) -> datetime:
+        """The end an extension leads to: so much after the present one, or that moment. Raises InvalidTrialEnd where
+        it is no later one, or the trial would be longer than LONGEST_TRIAL."""
+        ends_at = self.ends_at + min(longer, LONGEST_TRIAL) if isinstance(longer, timedelta) else longer
+        if ends_at <= self.ends_at:
+            raise InvalidTrialEnd(f"The trial runs until {rfc3339(self.ends_at)} already; give it a later end.")
+        if ends_at > self.started_at + LONGEST_TRIAL:
+            raise InvalidTrialEnd(f"A trial lasts {LONGEST_TRIAL.days} days at most, counted from its start.")
+        return ends_at
+
     def end(self, now: datetime, by: Origin) -> "TrialDecision":
         """This will end a running trial before its time, and leave any other alone."""
         if not self.is_running(now):
@@ -152,6 +166,23 @@ def start_trial(trial_id: UUID, merchant: Merchant, terms: TrialTerms, now: date
         ends_at=trial.ends_at,
     )
     return trial._changed("started", now, by, fact)  # noqa: SLF001
+
+
+def must_run(trial: Trial | None, merchant_id: str, now: datetime) -> Trial:
+    """The merchant's newest trial, which must be running. Raises TrialNotRunning."""
+    if trial is None or not trial.is_running(now):
+        raise TrialNotRunning(merchant_id, None if trial is None else trial.status_at(now))
+    return trial
+
+
+def make_room(trials: Iterable[Trial], now: datetime, by: Origin) -> tuple[TrialDecision, ...]:
+    """This will expire the active trials of a platform account, so that it may have another one. Raises
+    TrialStillRunning where the end of one has not come."""
+    decisions = tuple(trial.expire(now, by) for trial in trials)
+    for each in decisions:
+        if each.trial.status is TrialStatus.ACTIVE:
+            raise TrialStillRunning(each.trial.merchant_id)
+    return decisions
 
 
 def refuse_trial(trial_id: UUID, merchant: Merchant, terms: TrialTerms, now: datetime, by: Origin) -> TrialDecision:

@@ -1,7 +1,7 @@
 """Where Billing's truth is kept. Adapters never decide; every "once" is a unique constraint behind these promises.
 
-Locks are taken in one order everywhere, so nothing deadlocks: purchases, then trials, then merchants, each sorted,
-then an idempotency key.
+Locks are taken in one order everywhere, so nothing deadlocks: the claim of a trial (by whoever moves it), a grant's
+id, an operator, purchases, trials, merchants, each sorted, then an idempotency key.
 Any method may raise StorageUnavailable (nothing was decided) or StorageConflict (the transaction was undone).
 """
 
@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from billing_core.domain.events import Change
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
@@ -42,6 +43,14 @@ class Merchants(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialClaim:
+    """Which trial a platform account had as its one, and whose it was."""
+
+    merchant_id: str
+    trial_id: UUID
+
+
 class Trials(Protocol):
     """Trials, and the claim of each platform account on its one."""
 
@@ -51,7 +60,16 @@ class Trials(Protocol):
 
     async def claim(self, trial: Trial) -> bool:
         """This will claim the trial of the trial's platform account, for ever. False where it was claimed before;
-        of any number of claims at once exactly one is True."""
+        of any number of claims at once exactly one is True. A claim that is merely held keeps nobody waiting."""
+        ...
+
+    async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
+        """The claim of the platform account, held; None where there is none. Hold it before everything else."""
+        ...
+
+    async def move_claim(self, trial: Trial) -> None:
+        """This will move the claim of the trial's platform account, which is held, to the trial: at every moment
+        there is one. Raises StorageConflict where there is none."""
         ...
 
     async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
@@ -139,6 +157,20 @@ class Journal(Protocol):
 
         Raises StorageConflict where a subject already has a change of that number.
         """
+        ...
+
+
+class Grants(Protocol):
+    """Goodwill credits operators gave."""
+
+    async def add(self, grant: CreditGrant) -> CreditGrant | None:
+        """This will store the grant. Where its id was given before, it stores nothing and returns the grant that has
+        it; of any number of grants of one id at once exactly one is stored, and the others wait for it."""
+        ...
+
+    async def lock_granted(self, actor: str, since: datetime) -> int:
+        """The credits the actor granted later than the moment, those of this transaction included. Whoever asks about
+        the same actor waits until it ends, so of two grants at once one counts the other."""
         ...
 
 
@@ -235,6 +267,8 @@ class UnitOfWork(Protocol):
     def trials(self) -> Trials: ...
     @property
     def purchases(self) -> Purchases: ...
+    @property
+    def grants(self) -> Grants: ...
     @property
     def journal(self) -> Journal: ...
     @property
@@ -429,5 +463,5 @@ class BillingRecords(Protocol):
         ...
 
     async def history(self, merchant_id: str, subject_id: UUID) -> Sequence[HistoryEntry]:
-        """The changes of one of the merchant's trials or purchases, oldest first; empty where it has none."""
+        """The changes of one of the merchant's trials, purchases or grants, oldest first; empty where it has none."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from billing_core.domain.events import Origin
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.idempotency import RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
@@ -94,6 +95,21 @@ def a_trial(merchant: Merchant | None = None, **values: Any) -> Trial:
         "version": 1,
     }
     return Trial(**defaults | values)
+
+
+def a_grant(merchant: Merchant | None = None, **values: Any) -> CreditGrant:
+    """Fifty credits an operator gave for goodwill."""
+    merchant = merchant or a_merchant()
+    defaults: dict[str, Any] = {
+        "grant_id": an_id(),
+        "merchant_id": merchant.merchant_id,
+        "platform": merchant.platform,
+        "credits": 50,
+        "reason": "sorry for the outage",
+        "actor": "operator:ada",
+        "granted_at": MOMENT,
+    }
+    return CreditGrant(**defaults | values)
 
 
 def a_report(purchase: Purchase, **values: Any) -> PaymentReport:

@@ -21,16 +21,20 @@ from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchas
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+from billing_core.use_cases.export_purchases import ExportPurchases
 from billing_core.use_cases.follow_refunds import FollowRefunds
+from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
 from billing_core.use_cases.operate_purchases import OperatePurchases
+from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.replay_parked import ReplayParked
+from billing_core.use_cases.report_sales import ReportSales
 from billing_core.use_cases.settle_purchases import SettlePurchases
 from billing_core.views import PurchaseView, adapter
 
@@ -106,9 +110,13 @@ class InMemoryBilling:
     def _wire_requests(self, return_urls: ReturnUrlPolicy) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
         self.read = ReadBilling(records=self.storage.records, price_book=self.price_book, clock=clock)
+        self.report_sales = ReportSales(reports=self.storage.reports)
+        self.export_purchases = ExportPurchases(reports=self.storage.reports)
         self.activate_trial = ActivateTrial(
             units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
         )
+        self.operate_trials = OperateTrials(units=units, price_book=self.price_book, clock=clock, new_id=new_id)
+        self.grant_credits = GrantCredits(units=units, price_book=self.price_book)
         self.create_purchase = CreatePurchase(
             requests=self.storage.requests,
             units=units,

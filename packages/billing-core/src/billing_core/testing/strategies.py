@@ -109,6 +109,7 @@ def catalogs(draw: st.DrawFn) -> Catalog:
         trial=draw(trial_terms()),
         default_currency=default_currency,
         max_open_purchases=draw(st.integers(1, 100)),
+        goodwill_credits_per_day=draw(st.integers(0, MAX_CREDITS)),
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing_core.domain.events import Change, CreditsGranted
+from billing_core.domain.events import Change
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import TrialTerms
 from billing_core.domain.purchases import create_purchase
@@ -14,7 +14,7 @@ from billing_core.domain.trials import start_trial
 from billing_core.errors import StorageConflict
 from billing_core.messages import decode_event, encode_event
 from billing_core.ports.storage import HistoryEntry
-from billing_core.testing.builders import an_id, an_offer, an_origin
+from billing_core.testing.builders import a_grant, an_id, an_offer, an_origin
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered
 
@@ -167,14 +167,12 @@ class JournalContract(StorageSuite):
 
     async def test_goodwill_credits_are_recorded_like_any_change(self, storage: BillingStorage) -> None:
         """A fact whose subject is no stored row is announced too."""
-        merchant, grant_id = await registered(storage), an_id()
-        identity = {"merchant_id": merchant.merchant_id, "platform": merchant.platform}
-        fact = CreditsGranted(**identity, grant_id=grant_id, credits=5, reason="sorry", actor="support")
+        change = a_grant(await registered(storage)).change(an_origin())
 
-        await recorded(storage, replace(created(merchant), subject_id=grant_id, what="granted", fact=fact))
+        await recorded(storage, change)
 
         (event,) = await storage.outbox.unpublished(10)
-        assert decode_event(event.body).data == fact
+        assert (event.event_id, decode_event(event.body).data) == (change.event_id, change.fact)
 
     async def test_nothing_to_record_is_nothing_done(self, storage: BillingStorage) -> None:
         """Empty batches are allowed."""

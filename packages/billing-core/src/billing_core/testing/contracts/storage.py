@@ -1,5 +1,6 @@
 """The whole storage contract: one suite for each part, over one `storage` fixture (empty at the start of a test)."""
 
+from billing_core.testing.contracts.grants import GrantsContract
 from billing_core.testing.contracts.housekeeping import HousekeepingContract
 from billing_core.testing.contracts.journal import JournalContract
 from billing_core.testing.contracts.merchants import MerchantsContract
@@ -10,6 +11,7 @@ from billing_core.testing.contracts.payment_claims import ArchiveContract, Payme
 from billing_core.testing.contracts.purchase_requests import PurchaseRequestsContract
 from billing_core.testing.contracts.purchases import PurchasesContract
 from billing_core.testing.contracts.records import BillingRecordsContract
+from billing_core.testing.contracts.reports import BillingReportsContract
 from billing_core.testing.contracts.transactions import TransactionsContract
 from billing_core.testing.contracts.trials import TrialsContract
 
@@ -22,6 +24,7 @@ class StorageContract(
     PurchaseRequestsContract,
     PaymentClaimsContract,
     ArchiveContract,
+    GrantsContract,
     JournalContract,
     InboxContract,
     KeyRecordsContract,
@@ -31,5 +34,6 @@ class StorageContract(
     LeadershipContract,
     JobRunsContract,
     BillingRecordsContract,
+    BillingReportsContract,
 ):
-    """Every promise of `billing_core.ports.storage`. Give the fixture `storage` (see `BillingStorage`)."""
+    """Every promise of `ports.storage` and `ports.reports`. Give the fixture `storage` (see `BillingStorage`)."""

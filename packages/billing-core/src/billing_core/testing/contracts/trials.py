@@ -9,6 +9,7 @@ import pytest
 
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.errors import StorageConflict
+from billing_core.ports.storage import TrialClaim
 from billing_core.testing.builders import a_merchant, a_trial
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored
@@ -95,6 +96,78 @@ class TrialsContract(StorageSuite):
             waiting = await self.stays_waiting(claim())
 
         assert await in_time(waiting) is True
+
+    async def test_a_held_claim_keeps_nobody_waiting_who_asks_for_it(self, storage: BillingStorage) -> None:
+        """Whoever moves a claim holds it first of all; a request for the same trial holds its merchant, and must not
+        wait for that one."""
+        claimed = a_trial(platform_account_id="shop-1")
+        await _claimed(storage, claimed)
+
+        async with storage.units() as mover, storage.units() as asking:
+            held = await mover.trials.lock_claim("sandbox", "shop-1")
+            granted = await asyncio.wait_for(asking.trials.claim(a_trial(platform_account_id="shop-1")), 20)
+
+        assert held == TrialClaim(merchant_id=claimed.merchant_id, trial_id=claimed.trial_id)
+        assert granted is False
+
+    async def test_a_claim_nobody_has_cannot_be_held_or_moved(self, storage: BillingStorage) -> None:
+        """There is none to be had by the way."""
+        async with storage.units() as uow:
+            assert await uow.trials.lock_claim("sandbox", "shop-1") is None
+            with pytest.raises(StorageConflict):
+                await uow.trials.move_claim(a_trial(platform_account_id="shop-1"))
+                await uow.flush()
+
+        assert not await storage.records.trial_claimed("sandbox", "shop-1")
+
+    async def test_a_moved_claim_is_the_other_trials_and_still_the_only_one(self, storage: BillingStorage) -> None:
+        """Another account's stays where it was."""
+        first, second = a_trial(platform_account_id="shop-1"), a_trial(platform_account_id="shop-1")
+        await _claimed(storage, first, elsewhere := a_trial(platform_account_id="shop-2"))
+
+        async with storage.units() as uow:
+            await uow.trials.lock_claim("sandbox", "shop-1")
+            await uow.trials.move_claim(second)
+            await uow.commit()
+
+        async with storage.units() as uow:
+            claims = [await uow.trials.lock_claim("sandbox", shop) for shop in ("shop-1", "shop-2")]
+            assert not await uow.trials.claim(a_trial(platform_account_id="shop-1"))
+        assert claims == [
+            TrialClaim(merchant_id=each.merchant_id, trial_id=each.trial_id) for each in (second, elsewhere)
+        ]
+        assert await storage.records.trial_claimed("sandbox", "shop-1")
+
+    async def test_the_next_to_hold_a_claim_waits_and_finds_it_moved(self, storage: BillingStorage) -> None:
+        """Two who would move it at once do so one after the other, and the second knows of the first."""
+        first, second = a_trial(platform_account_id="shop-1"), a_trial(platform_account_id="shop-1")
+        await _claimed(storage, first)
+
+        async def lock() -> TrialClaim | None:
+            async with storage.units() as next_one:
+                return await next_one.trials.lock_claim("sandbox", "shop-1")
+
+        async with storage.units() as mover:
+            await mover.trials.lock_claim("sandbox", "shop-1")
+            waiting = await self.stays_waiting(lock())
+            await mover.trials.move_claim(second)
+            await mover.commit()
+
+        assert await in_time(waiting) == TrialClaim(merchant_id=second.merchant_id, trial_id=second.trial_id)
+
+    async def test_a_move_that_was_undone_never_happened(self, storage: BillingStorage) -> None:
+        """The claim is the first trial's as before."""
+        first = a_trial(platform_account_id="shop-1")
+        await _claimed(storage, first)
+
+        async with storage.units() as uow:
+            await uow.trials.lock_claim("sandbox", "shop-1")
+            await uow.trials.move_claim(a_trial(platform_account_id="shop-1"))
+            await uow.flush()
+
+        async with storage.units() as uow:
+            claim = await uow.trials.lock_claim("sandbox", "shop-1")
+        assert claim == TrialClaim(merchant_id=first.merchant_id, trial_id=first.trial_id)
 
     async def test_lock_running_gives_active_trials_by_merchant(self, storage: BillingStorage) -> None:
         """Merchants without an active trial are left out."""
@@ -233,6 +306,13 @@ class TrialsContract(StorageSuite):
             await uow.commit()
 
         assert [await storage.records.trial(each.merchant_id) for each in trials] == changed
+
+
+async def _claimed(storage: BillingStorage, *trials: Trial) -> None:
+    async with storage.units() as uow:
+        for trial in trials:
+            assert await uow.trials.claim(trial)
+        await uow.commit()
 
 
 def _ended(trial: Trial) -> Trial:

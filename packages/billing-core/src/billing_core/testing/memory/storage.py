@@ -7,6 +7,7 @@ from typing import Self
 
 from billing_core.ports.clock import Clock
 from billing_core.testing.clock import FixedClock
+from billing_core.testing.memory.grants import InMemoryGrants
 from billing_core.testing.memory.journal import (
     InMemoryInbox,
     InMemoryJournal,
@@ -23,6 +24,7 @@ from billing_core.testing.memory.outbox import (
 )
 from billing_core.testing.memory.purchases import InMemoryPurchases
 from billing_core.testing.memory.records import InMemoryRecords
+from billing_core.testing.memory.reports import InMemoryReports
 from billing_core.testing.memory.requests import InMemoryPurchaseRequests
 from billing_core.testing.memory.tables import Tables
 from billing_core.testing.memory.transaction import Transaction
@@ -46,6 +48,7 @@ class InMemoryStorage:
         self.leadership = InMemoryLeadership()
         self.runs = InMemoryJobRuns(self.tables)
         self.records = InMemoryRecords(self.tables)
+        self.reports = InMemoryReports(self.tables)
         self.requests = InMemoryPurchaseRequests(self.tables, self.units)
         self._locks = RowLocks()
 
@@ -62,6 +65,7 @@ class InMemoryUnitOfWork:
         self.merchants = InMemoryMerchants(transaction)
         self.trials = InMemoryTrials(transaction)
         self.purchases = InMemoryPurchases(transaction)
+        self.grants = InMemoryGrants(transaction)
         self.journal = InMemoryJournal(transaction)
         self.inbox = InMemoryInbox(transaction)
         self.keys = InMemoryKeyRecords(transaction)

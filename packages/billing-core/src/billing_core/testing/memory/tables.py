@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from billing_core.domain.events import Change
+from billing_core.domain.grants import CreditGrant
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import ParkedMessage
+from billing_core.ports.storage import ParkedMessage, TrialClaim
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -75,10 +76,11 @@ class Tables:
     merchants: dict[str, Merchant] = field(default_factory=dict)
     sequences: dict[str, int] = field(default_factory=dict)
     trials: dict[UUID, Trial] = field(default_factory=dict)
-    trial_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    trial_claims: dict[tuple[str, str], TrialClaim] = field(default_factory=dict)
     purchases: dict[UUID, Purchase] = field(default_factory=dict)
     archive: dict[UUID, Purchase] = field(default_factory=dict)
     payment_claims: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    grants: dict[UUID, CreditGrant] = field(default_factory=dict)
     changes: dict[tuple[UUID, int], Change] = field(default_factory=dict)
     outbox: dict[tuple[str, int], OutboxRow] = field(default_factory=dict)
     inbox: dict[tuple[str, str], datetime] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class StagedTables:
         self.purchases = Staged(tables.purchases)
         self.archive = Staged(tables.archive)
         self.payment_claims = Staged(tables.payment_claims)
+        self.grants = Staged(tables.grants)
         self.changes = Staged(tables.changes)
         self.outbox = Staged(tables.outbox)
         self.inbox = Staged(tables.inbox)

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from billing_core.domain.trials import Trial, TrialStatus
+from billing_core.ports.storage import TrialClaim
 from billing_core.testing.memory.locks import Row
 from billing_core.testing.memory.transaction import Transaction
 
@@ -22,11 +23,27 @@ class InMemoryTrials:
     async def claim(self, trial: Trial) -> bool:
         """See `Trials.claim`."""
         account = (trial.platform, trial.platform_account_id)
-        await self._tx.hold(("trial claim", *account))
+        if self._tx.view.trial_claims.get(account) is None:
+            await self._tx.hold(("trial claim", *account))
         if self._tx.view.trial_claims.get(account) is not None:
             return False
-        self._tx.view.trial_claims.put(account, trial.trial_id)
+        self._tx.view.trial_claims.put(account, _claim_of(trial))
         return True
+
+    async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
+        """See `Trials.lock_claim`."""
+        account = (platform, platform_account_id)
+        if self._tx.view.trial_claims.get(account) is None:
+            return None
+        await self._tx.hold(("trial claim", *account))
+        return self._tx.view.trial_claims.get(account)
+
+    async def move_claim(self, trial: Trial) -> None:
+        """See `Trials.move_claim`."""
+        account = (trial.platform, trial.platform_account_id)
+        if self._tx.view.trial_claims.get(account) is None:
+            raise self._tx.conflict(f"{account[0]} {account[1]} has no claim that could be moved")
+        self._tx.view.trial_claims.put(account, _claim_of(trial))
 
     async def lock_running(self, merchant_ids: Sequence[str]) -> Mapping[str, Trial]:
         """See `Trials.lock_running`."""
@@ -87,6 +104,10 @@ class InMemoryTrials:
 def latest_trial(trials: Sequence[Trial]) -> Trial | None:
     """The newest of one merchant's trials."""
     return max(trials, key=lambda trial: (trial.started_at, trial.trial_id), default=None)
+
+
+def _claim_of(trial: Trial) -> TrialClaim:
+    return TrialClaim(merchant_id=trial.merchant_id, trial_id=trial.trial_id)
 
 
 def _row(trial_id: UUID) -> Row:
