@@ -78,9 +78,7 @@ async def test_one_commands_error_is_its_own(commands: CommandsTogether) -> None
     """The others in its pipeline are answered."""
     await commands.send("RPUSH", "list", 1)
 
-    told: list[Any] = await asyncio.gather(
-        commands.send("GET", "list"), commands.send("LLEN", "list"), return_exceptions=True
-    )
+    told = await asyncio.gather(*(commands.send(each, "list") for each in ("GET", "LLEN")), return_exceptions=True)
 
     assert isinstance(told[0], ResponseError)
     assert told[1] == 1
