@@ -6,7 +6,7 @@ the simulator, the crash-point sweep and the chaos harness all ask it the same q
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -61,7 +61,8 @@ class Told:
 class Evidence:
     """Everything there is to judge: purchases live and archived, `shops` as merchant → platform account (with the
     platform in it), `published` in stream order, `books` by reference, `parked` as far as it still waits, `poisoned`
-    the ids of messages that were meant to be parked, and `unpublished` the outbox rows left over."""
+    the ids of messages that were meant to be parked, `unpublished` the outbox rows left over, and `regrants` how many
+    more trials than its one operators gave a platform account."""
 
     purchases: Sequence[Purchase]
     trials: Sequence[Trial]
@@ -74,6 +75,7 @@ class Evidence:
     unpublished: int
     logs: Sequence[str] = ()
     canaries: Sequence[str] = ()
+    regrants: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def by_id(self) -> Mapping[str, Purchase]:
@@ -240,7 +242,7 @@ def _each_purchase_is_announced_as_it_stands(evidence: Evidence) -> Iterator[str
 def _a_shop_has_one_trial(evidence: Evidence) -> Iterator[str]:
     given = Counter(evidence.shops.get(each.merchant_id) for each in _given_trials(evidence))
     for shop, trials in given.items():
-        if trials > 1:
+        if trials > 1 + evidence.regrants.get(shop or "", 0):
             yield f"shop {shop} had {trials} trials"
     rows = {each.trial_id: each for each in _given_trials(evidence)}
     for kind, over in _TRIAL_FACTS.items():

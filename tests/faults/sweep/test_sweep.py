@@ -19,6 +19,7 @@ PORTS: Mapping[str, Any] = {
     "inbox": storage.Inbox,
     "keys": storage.KeyRecords,
     "parked": storage.ParkedMessages,
+    "grants": storage.Grants,
     "outbox": storage.Outbox,
     "housekeeping": storage.Housekeeping,
     "runs": storage.JobRuns,

@@ -77,6 +77,7 @@ class World:
         self.poisoned: set[str] = set()
         self.waiting: dict[str, InboundMessage] = {}
         self.wrong: list[str] = []
+        self.regrants: dict[str, int] = {}  # how many more trials than its one each shop may have had
 
     def copy(self) -> "World":
         """Another world that stands as this one does: one that was arranged need not be arranged again."""
@@ -95,6 +96,7 @@ class World:
         other.told.extend(self.told)
         other.poisoned |= self.poisoned
         other.waiting.update(self.waiting)
+        other.regrants.update(self.regrants)
         return other
 
     def start(self, hook: Hook = all_is_well, **options: Any) -> Process:
@@ -230,6 +232,7 @@ class World:
             told=self.told,
             parked=self.parked(),
             poisoned=frozenset(self.poisoned),
+            regrants=self.regrants,
             unpublished=sum(row.published_at is None for row in tables.outbox.values()),
         )
         return [*self.wrong, *violations(evidence)]

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from tests.faults.sweep.handlers import jobs, messages, operators, requests, rivals
+from tests.faults.sweep.handlers import goodwill, jobs, messages, operators, requests, rivals
 from tests.faults.sweep.sweep import Handler
 
 HANDLERS: Mapping[str, Handler] = {
-    each.name: each
-    for each in (*requests.HANDLERS, *messages.HANDLERS, *jobs.HANDLERS, *operators.HANDLERS, *rivals.HANDLERS)
+    each.name: each for group in (requests, messages, jobs, operators, goodwill, rivals) for each in group.HANDLERS
 }
