@@ -1,8 +1,11 @@
 """Recorded events reach the broker in order, each once, whatever breaks in between."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from billing_core.errors import PublishingUnavailable
+from billing_core.ports.publishing import OutboxEvent
 from billing_core.testing import InMemoryBilling, InMemoryPublisher, a_merchant, a_trial, an_origin
 from billing_core.use_cases.relay_events import RelayEvents
 
@@ -16,6 +19,19 @@ async def _recorded(billing: InMemoryBilling, trials: int) -> None:
             ended = a_trial(merchants[number % 2]).end(billing.clock.now(), an_origin())
             await uow.journal.record(ended.changes)
         await uow.commit()
+
+
+class TakesTwoBatches(InMemoryPublisher):
+    """A broker that goes away before the third batch."""
+
+    batches = 0
+
+    async def publish(self, events: Sequence[OutboxEvent]) -> None:
+        """See `EventPublisher.publish`."""
+        self.batches += 1
+        if self.batches > 2:
+            raise PublishingUnavailable("the broker went away")
+        await super().publish(events)
 
 
 def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2) -> RelayEvents:
@@ -60,6 +76,16 @@ class TestRelayEvents:
 
         assert (report.done, len(publisher.published)) == (5, 5)
         assert _sequences_in_order(publisher)
+
+    async def test_what_was_confirmed_is_marked_though_the_next_batch_was_not(self, billing: InMemoryBilling) -> None:
+        """Trouble with one batch does not have the one before published again."""
+        await _recorded(billing, 5)
+
+        with pytest.raises(PublishingUnavailable):
+            await _relay(billing, TakesTwoBatches())()
+        left = await billing.storage.outbox.unpublished(10)
+
+        assert len(left) == 1
 
     async def test_only_one_process_relays_at_a_time(self, billing: InMemoryBilling) -> None:
         """Order comes from there being one; the others do nothing, at once."""

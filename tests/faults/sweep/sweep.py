@@ -80,20 +80,18 @@ async def sweep(handler: Handler) -> Tally:
     return tally
 
 
-async def sweep_pairs(handler: Handler, progress: Callable[[int, int], None]) -> Tally:
+async def sweep_pairs(handler: Handler) -> Tally:
     """This will run the handler for each fault at each step, and a second one at each step that is taken after it, in
-    the retries too. `progress` is told of points done and points in all."""
+    the retries too."""
     arranged, tally = await _arranged(handler), Tally()
     dry = await run(handler, arranged, {})
     tally.points, tally.labels = len(dry.steps), set(dry.steps)
-    firsts = list(_singles(dry.steps))
-    for number, first in enumerate(firsts):
+    for first in _singles(dry.steps):
         once = await run(handler, arranged, first)
         tally.note(handler, first, once)
         (step,) = first
         for second in _singles(once.steps, after=step):
             tally.note(handler, first | second, await run(handler, arranged, first | second))
-        progress(number + 1, len(firsts))
     return tally
 
 

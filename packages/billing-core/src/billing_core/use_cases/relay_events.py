@@ -1,14 +1,18 @@
 """Relay recorded events to the broker, in order, by one process at a time."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 from billing_core.ports.clock import Clock
-from billing_core.ports.publishing import EventPublisher
+from billing_core.ports.publishing import EventPublisher, OutboxEvent
 from billing_core.ports.storage import Leadership, Outbox
 from billing_core.use_cases.jobs import JobReport
 
-BATCH = 500
-MAX_BATCHES = 200
+# As many as brokers take as one; so many batches are read at once, and so often in one round.
+BATCH = 1000
+BATCHES_READ = 4
+MAX_READS = 50
 
 
 class RelayEvents:
@@ -34,14 +38,31 @@ class RelayEvents:
         A crash between the two publishes again under the same ids, which the broker and every consumer drop. Raises
         PublishingUnavailable or StorageUnavailable; what is not marked goes out next time.
         """
-        done = 0
+        done, wanted = 0, self._batch * BATCHES_READ
         async with self._leadership.lead(self.name) as leading:
-            for _ in range(MAX_BATCHES if leading else 0):
-                events = await self._outbox.unpublished(self._batch)
-                if events:
-                    await self._publisher.publish(events)
-                    await self._outbox.mark_published([each.event_id for each in events], now or self._clock.now())
+            for _ in range(MAX_READS if leading else 0):
+                events = await self._outbox.unpublished(wanted)
+                await self._publish(events, now)
                 done += len(events)
-                if len(events) < self._batch:
+                if len(events) < wanted:
                     break
         return JobReport(done=done)
+
+    async def _publish(self, events: Sequence[OutboxEvent], now: datetime | None) -> None:
+        """Batch after batch. What the broker has is marked while it takes the next one: storage and broker need not
+        wait for each other."""
+        confirmed = events[: self._batch]
+        if confirmed:
+            await self._publisher.publish(confirmed)
+        for start in range(self._batch, len(events), self._batch):
+            marking = asyncio.ensure_future(self._mark(confirmed, now))
+            confirmed = events[start : start + self._batch]
+            try:
+                await self._publisher.publish(confirmed)
+            finally:
+                await marking
+        await self._mark(confirmed, now)
+
+    async def _mark(self, events: Sequence[OutboxEvent], now: datetime | None) -> None:
+        if events:
+            await self._outbox.mark_published([each.event_id for each in events], now or self._clock.now())
