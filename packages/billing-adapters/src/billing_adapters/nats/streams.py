@@ -1,5 +1,6 @@
 """The streams and durable consumers Billing needs: made where they are ours, widened but never narrowed."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -60,6 +61,9 @@ PURCHASE_UPDATED: Final = ConsumerPlan(
 CONSUMERS: Final = (MERCHANT_CREATED, PURCHASE_UPDATED)
 
 _NAME_IN_USE = 10058
+# The server could not make the stream's store: it may still be clearing away one of that name which was deleted.
+_NO_STORE = 10049
+_TRIES_FOR_A_STORE, _TRY_AGAIN_AFTER_S = 10, 0.1
 
 
 async def ensure_streams(connection: NatsConnection, *, manage_all: bool) -> None:
@@ -109,13 +113,18 @@ async def _ensure_stream(connection: NatsConnection, name: str) -> None:
 
 
 async def _make_stream(connection: NatsConnection, name: str) -> dict[str, Any]:
-    try:
-        made: dict[str, Any] = (await ask(connection, f"STREAM.CREATE.{name}", _new_stream(name)))["config"]
-    except APIError as refused:
-        if refused.err_code != _NAME_IN_USE:
-            raise
-        return await stream_config(connection, name)  # another process was faster, with other settings
-    return made
+    for tries_left in reversed(range(_TRIES_FOR_A_STORE)):
+        try:
+            made: dict[str, Any] = (await ask(connection, f"STREAM.CREATE.{name}", _new_stream(name)))["config"]
+        except APIError as refused:
+            if refused.err_code == _NO_STORE and tries_left:
+                await asyncio.sleep(_TRY_AGAIN_AFTER_S)
+                continue
+            if refused.err_code != _NAME_IN_USE:
+                raise
+            return await stream_config(connection, name)  # another process was faster, with other settings
+        return made
+    raise AssertionError("the last try gives a stream or raises")
 
 
 def _new_stream(name: str) -> dict[str, Any]:
