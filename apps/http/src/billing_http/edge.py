@@ -96,11 +96,10 @@ class Edge:
                 await problem_response(scope, ShuttingDown())(scope, receive, answer.send)
             raise
         except Exception as refusal:
-            known = self._known(refusal)
             if answer.status != 0:
                 self._log.exception("request_failed")
                 raise  # half an answer is out: only the server can end it
-            await problem_response(scope, known)(scope, receive, answer.send)
+            await problem_response(scope, self._known(refusal))(scope, receive, answer.send)
 
     def _known(self, refusal: Exception) -> BillingError:
         """What to tell of it; what is not foreseen, or is a server's trouble, is logged."""

@@ -30,6 +30,12 @@ class Question:
     platform_reference: str | None = None
     unanswered: Purchase | None = None
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes it the same question again; quicker to compare than the question."""
+        unanswered = None if self.unanswered is None else self.unanswered.purchase_id
+        return self.platform, self.platform_reference, self.account.platform_account_id, unanswered
+
     @classmethod
     def about(cls, purchase: Purchase, account: PlatformAccount) -> "Question":
         """How a purchase stands."""
@@ -54,7 +60,8 @@ class AskPlatforms:
         checkout, or the PlatformError it ended in."""
         together: dict[str, list[tuple[Question, str]]] = {}
         apart = []
-        for question in dict.fromkeys(questions):
+        keys = [question.key for question in questions]
+        for question in dict(zip(keys, questions, strict=True)).values():  # each once
             if question.platform_reference is not None and question.platform in self._asked_together:
                 together.setdefault(question.platform, []).append((question, question.platform_reference))
             else:
@@ -63,8 +70,8 @@ class AskPlatforms:
             self._ask_apart(apart, asked_at),
             *(self._ask_together(self._asked_together[name], asked, asked_at) for name, asked in together.items()),
         )
-        answers = dict(chain.from_iterable(told))
-        return [answers[question] for question in questions]
+        answers = {question.key: answer for question, answer in chain.from_iterable(told)}
+        return [answers[key] for key in keys]
 
     async def _ask_together(
         self, platform: LooksUpMany, asked: Sequence[tuple[Question, str]], asked_at: datetime
