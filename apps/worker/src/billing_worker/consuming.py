@@ -11,7 +11,8 @@ from billing_core.messages import InboundMessage
 from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, outage_backoff_s
 from billing_worker.metrics import WorkerMetrics
 
-BATCH = 256
+# Of a backlog: what a batch costs beside its messages is shared by all of them. Seldom are there so many at once.
+BATCH = 1000
 # Batches that are handled at once: while one waits for the database or a platform, the other is thought about. They are
 # to each other as those of two workers.
 LANES = 2
