@@ -91,7 +91,7 @@ def _read_arguments() -> argparse.Namespace:
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="two repeats of small amounts: shows that it runs")
+    parser.add_argument("--quick", action="store_true", help="small amounts, once: shows that it runs, within a minute")
     parser.add_argument(
         "--only", action="append", default=[], metavar="NAME", help="this letter or name; may be repeated"
     )

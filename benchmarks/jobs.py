@@ -6,6 +6,7 @@ import time
 
 import uvloop
 
+from billing_adapters.garbage import collect_garbage_seldom
 from billing_cli.container import open_container
 
 
@@ -14,6 +15,7 @@ async def run(names: list[str]) -> None:
     async with open_container() as container:
         jobs = {job.name: job for job in container.jobs()}
         await container.database().ping()
+        collect_garbage_seldom()
         began = time.perf_counter()
         for name in names:
             await jobs[name].run()

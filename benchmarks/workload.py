@@ -24,9 +24,14 @@ class Bench:
 
     def __init__(self, theatre: Theatre, *, quick: bool, tell: Callable[[str], None]) -> None:
         """This will take the servers and who is told what is being done."""
-        self.quick, self.repeats = quick, 2 if quick else 5
+        self.quick, self.repeats = quick, 1 if quick else 5
         self.theatre, self.tell = theatre, tell
         self._on_stage: dict[Contestant[Any], tuple[Any, Stage, AsyncExitStack]] = {}
+
+    @property
+    def rounds(self) -> range:
+        """The rounds of a race; number 0, which only a run that has time for it has, is to warm up."""
+        return range(1 if self.quick else 0, self.repeats + 1)
 
     async def opened(self, contestants: dict[str, Contestant[T]]) -> dict[str, tuple[T, Stage]]:
         """This will open those that are not on stage, and end whoever else is: workloads in a row that share their
@@ -96,10 +101,10 @@ class Race(Generic[T]):
     first_build_target: Target | None = None
 
     async def measure(self, bench: Bench) -> Sequence[Figure]:
-        """See `Workload.measure`. Each contestant has a round to warm up that is not counted."""
+        """See `Workload.measure`. Where there is time, each contestant has a round to warm up that is not counted."""
         opened = await bench.opened(self._contestants())
         rates: dict[str, list[float]] = {name: [] for name in opened}
-        for repeat in range(bench.repeats + 1):
+        for repeat in bench.rounds:
             for name, (contestant, stage) in opened.items():
                 bench.tell(f"{name}, {repeat} of {bench.repeats}" if repeat else f"{name}, warming up")
                 await stage.checkpoint()

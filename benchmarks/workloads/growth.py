@@ -123,7 +123,7 @@ class Growth:
 async def _rounds(bench: Bench, act: _Act, on_stage: Sequence[Grown]) -> Mapping[int, Sequence[Measured]]:
     """What each repeat gave, by size; the first is to warm up and not counted."""
     measured: dict[int, list[Measured]] = {grown.purchases: [] for grown in on_stage}
-    for repeat in range(bench.repeats + 1):
+    for repeat in bench.rounds:
         for grown in on_stage:
             bench.tell(f"{act.name} among {grown.purchases:,}, {repeat or 'warming up'} of {bench.repeats}")
             await grown.service.stage.checkpoint()

@@ -64,11 +64,13 @@ def run_job(
         return
 
     async def act() -> "JobReport":
+        from billing_adapters.garbage import collect_garbage_seldom
         from billing_cli.container import open_container
         from billing_cli.progress import working
 
         async with open_container() as container:
             job = _find(name, container.jobs())
+            collect_garbage_seldom()
             with working(f"{name}: {job.about}"):
                 return await job.run(at)
 

@@ -10,7 +10,7 @@ from billing_core.ports.clock import Clock
 from billing_core.ports.storage import OpenUnitOfWork, UnitOfWork
 from billing_core.use_cases.jobs import JobReport, job_origin
 
-BATCH = 500
+BATCH = 2_000
 MAX_BATCHES = 10_000
 
 Decide = Callable[[Trial], TrialDecision]
