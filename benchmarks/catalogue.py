@@ -10,13 +10,15 @@ from benchmarks.workloads.http import HTTP_WORKLOADS
 from benchmarks.workloads.memory import LONG_MEMORY, MEMORY
 from benchmarks.workloads.merchants import REGISTER
 from benchmarks.workloads.relay import RELAY
+from benchmarks.workloads.servers import SERVERS
 from benchmarks.workloads.settle import SETTLE
 from benchmarks.workloads.startup import START_UP
 
 WORKLOADS: Sequence[Workload] = (
-    *HTTP_WORKLOADS, SETTLE, REGISTER, RELAY, EXPIRE, ARCHIVE, START_UP, GROWTH, MEMORY, LONG_MEMORY
+    *HTTP_WORKLOADS, SETTLE, REGISTER, RELAY, EXPIRE, ARCHIVE, START_UP, GROWTH, MEMORY, LONG_MEMORY,
+    SERVERS,
 )  # fmt: skip
-ONLY_BY_NAME: Sequence[Workload] = (GROWTH, LONG_MEMORY)
+ONLY_BY_NAME: Sequence[Workload] = (GROWTH, LONG_MEMORY, SERVERS)
 
 
 def wanted(names: Sequence[str]) -> Sequence[Workload]:

@@ -60,21 +60,21 @@ class Service:
 @asynccontextmanager
 async def ours(stage: Stage) -> AsyncIterator[Service]:
     """Billing, as `python -m billing_http` runs."""
-    async with _serving(stage, "billing_http") as service:
+    async with serving(stage, "billing_http") as service:
         yield service
 
 
 @asynccontextmanager
 async def floor(stage: Stage) -> AsyncIterator[Service]:
     """The same rows and documents, with nothing between the socket and hand-written SQL."""
-    async with _serving(stage, "benchmarks.floors.http") as service:
+    async with serving(stage, "benchmarks.floors.http") as service:
         yield service
 
 
 @asynccontextmanager
 async def first_build(stage: Stage) -> AsyncIterator[Service]:
     """The same rows and documents, as a team would write them first."""
-    async with _serving(stage, "benchmarks.baselines.http") as service:
+    async with serving(stage, "benchmarks.baselines.http") as service:
         yield service
 
 
@@ -101,7 +101,8 @@ async def started(stage: Stage, module: str) -> AsyncIterator[Service]:
 
 
 @asynccontextmanager
-async def _serving(stage: Stage, module: str) -> AsyncIterator[Service]:
+async def serving(stage: Stage, module: str) -> AsyncIterator[Service]:
+    """`module`, warmed up."""
     async with started(stage, module) as service:
         await _warm_up(service)
         yield service
