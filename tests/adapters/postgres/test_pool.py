@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +128,117 @@ async def test_closing_does_not_wait_for_a_connection_that_never_comes(database_
     await pool.close()
 
     assert connecting.made == 0
+
+
+class Pretended:
+    """A connection to nowhere, which can be ended by whoever has it or by its server."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.lent_to: object = None
+
+    def is_closed(self) -> bool:
+        """Whether it was ended."""
+        return self.ended
+
+    def terminate(self) -> None:
+        """This will end it."""
+        self.ended = True
+
+    async def close(self) -> None:
+        """This will end it, in its time."""
+        await asyncio.sleep(0)
+        self.ended = True
+
+
+class PretendedServer:
+    """Makes connections, some slowly and some not at all, and ends them all when it restarts."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.made: list[Pretended] = []
+
+    async def __call__(self, *args: Any, **options: Any) -> Pretended:
+        """This will make one."""
+        for _ in range(self.random.randrange(6)):
+            await asyncio.sleep(0)
+        if self.random.random() < 0.2:
+            raise OSError("not now")
+        self.made.append(Pretended())
+        return self.made[-1]
+
+    def restart(self) -> None:
+        """This will end what was made."""
+        for each in self.made:
+            each.ended = True
+
+
+@pytest.mark.parametrize("seed", range(150))
+async def test_whatever_is_cancelled_and_whenever_nothing_is_lost(seed: int) -> None:
+    """Requests are cancelled at any of their steps, connections are refused, break while they are lent and end with
+    their server: none is ever lent to two, there are never too many, and afterwards every turn is there again."""
+    random = Random(seed)
+    server = PretendedServer(random)
+    pool = Pool("", size=3, patience=replace(PROMPT, acquire_s=30), connect_options={}, connect=server)
+
+    async def ask() -> None:
+        me = object()
+        async with pool.lent(as_it_is) as connection:
+            assert connection.lent_to is None
+            connection.lent_to = me
+            assert len(pool._all) <= 3
+            try:
+                for _ in range(random.randrange(4)):
+                    await asyncio.sleep(0)
+                if random.random() < 0.1:
+                    raise StorageUnavailable
+                assert connection.lent_to is me
+            finally:
+                connection.lent_to = None
+
+    asking = [asyncio.create_task(ask()) for _ in range(40)]
+    for _ in range(60):
+        await asyncio.sleep(0)
+        if random.random() < 0.5:
+            random.choice(asking).cancel()
+        if random.random() < 0.05:
+            server.restart()
+    told = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 30)
+    while pool._left_behind:
+        await asyncio.wait(pool._left_behind)
+        await asyncio.sleep(0)
+
+    assert not [each for each in told if not isinstance(each, (type(None), StorageUnavailable, asyncio.CancelledError))]
+    assert pool._turns._value == 3
+    assert not pool._waiting
+    assert len(pool._all) <= 3
+    assert {each for each in server.made if not each.ended} <= set(pool._idle)
+    await pool.close()
+    assert all(each.ended for each in server.made)
+
+
+@pytest.mark.parametrize("seed", range(50))
+async def test_closing_ends_what_is_lent_waited_for_and_being_made(seed: int) -> None:
+    """Whoever has one finishes; whoever waits gets one or is told that there is none; afterwards all are ended."""
+    random = Random(seed)
+    server = PretendedServer(random)
+    pool = Pool("", size=3, patience=replace(PROMPT, acquire_s=0.2), connect_options={}, connect=server)
+
+    async def ask() -> None:
+        async with pool.lent(as_it_is):
+            for _ in range(random.randrange(5)):
+                await asyncio.sleep(0)
+
+    asking = [asyncio.create_task(ask()) for _ in range(10)]
+    for _ in range(random.randrange(12)):
+        await asyncio.sleep(0)
+    random.choice(asking).cancel()
+    await asyncio.wait_for(pool.close(), 5)
+    told = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert not [each for each in told if not isinstance(each, (type(None), StorageUnavailable, asyncio.CancelledError))]
+    assert all(each.ended for each in server.made)
+    assert not pool._left_behind
 
 
 def as_it_is(connection: Any) -> Any:

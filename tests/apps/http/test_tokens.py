@@ -142,6 +142,93 @@ HOSTILE: dict[str, str] = {
     "subject too long": signed(good(sub="s" * 256)),
     "platform is a list": signed(good(platform=["sandbox"])),
     "scope is a list": signed(good(scope=["billing:read"])),
+    "alg in lower case": resigned({"alg": "hs256"}, good()),
+    "alg is null": resigned({"alg": None}, good()),
+    "alg with a space": resigned({"alg": "HS256 "}, good()),
+    "alg none, signed": resigned({"alg": "none"}, good()),
+    "RS256 signed with the secret": resigned({"alg": "RS256"}, good()),
+    "EdDSA signed with the secret": resigned({"alg": "EdDSA"}, good()),
+    "signed with nothing": resigned({"alg": "HS256"}, good(), secret=""),
+    "signed with the public half of RS256": resigned({"alg": "HS256"}, good(), secret=pem(RSA)),
+    "zip": resigned({"alg": "HS256", "zip": "DEF"}, good()),
+    "crit names what nobody knows": resigned({"alg": "HS256", "crit": ["x-unknown"], "x-unknown": 1}, good()),
+    "crit is text": resigned({"alg": "HS256", "crit": "exp"}, good()),
+    "jwk is null": resigned({"alg": "HS256", "jwk": None}, good()),
+    "x5u to a file": resigned({"alg": "HS256", "x5u": "file:///etc/passwd"}, good()),
+    "kid is a list": resigned({"alg": "HS256", "kid": ["a"]}, good()),
+    "kid is empty": resigned({"alg": "HS256", "kid": ""}, good()),
+    "kid with NUL": resigned({"alg": "HS256", "kid": "a\0"}, good()),
+    "kid with a space": resigned({"alg": "HS256", "kid": "a b"}, good()),
+    "kid of other letters": resigned({"alg": "HS256", "kid": "kéy"}, good()),
+    "kid too long": resigned({"alg": "HS256", "kid": "k" * 129}, good()),
+    "typ is a number": resigned({"alg": "HS256", "typ": 1}, good()),
+    "typ is null": resigned({"alg": "HS256", "typ": None}, good()),
+    "typ of an encrypted token": resigned({"alg": "HS256", "typ": "JWE"}, good()),
+    "header is text": resigned("HS256", good()),
+    "header is null": resigned(None, good()),
+    "header is no UTF-8": resigned(b'{"alg": "HS256", "x": "\xff"}', good()),
+    "header with a byte order mark": resigned(b'\xef\xbb\xbf{"alg": "HS256"}', good()),
+    "header with NaN": resigned(b'{"alg": "HS256", "x": NaN}', good()),
+    "header too large": resigned({"alg": "HS256", "x": "x" * 8000}, good()),
+    "empty header": signed(good()).partition(".")[2],
+    "empty payload": "{0}..{2}".format(*signed(good()).split(".")),
+    "payload is text": resigned({"alg": "HS256"}, "claims"),
+    "payload is null": resigned({"alg": "HS256"}, None),
+    "payload twice": resigned({"alg": "HS256"}, json.dumps(good()).encode() * 2),
+    "a token in a token": resigned({"alg": "HS256", "cty": "JWT"}, signed(good()).encode()),
+    "a claim's name spelled in escapes": resigned(
+        {"alg": "HS256"}, json.dumps(good())[:-1].encode() + rb', "\u006derchant_id": "other"}'
+    ),
+    "a surrogate": resigned({"alg": "HS256"}, json.dumps(good())[:-1].encode() + rb', "x": "\ud800"}'),
+    "exp twice": resigned({"alg": "HS256"}, json.dumps(good())[:-1].encode() + b', "exp": 99999999999}'),
+    "padded": signed(good()) + "=",
+    "padded with two": ".".join(each + "==" for each in signed(good()).split(".")),
+    "signature in another spelling": signed(good())[:-1] + chr(ord(signed(good())[-1]) + 1),
+    "header of one character too many": "A" + signed(good()),
+    "signature of one character too many": signed(good()) + "A",
+    "base64 of the other alphabet": signed(good(sub="?>" * 40)).replace("-", "+").replace("_", "/") + "+",
+    "space inside": signed(good()).replace(".", ". ", 1),
+    "line end inside": signed(good()).replace(".", ".\n", 1),
+    "line end after": signed(good()) + "\n",
+    "NUL after": signed(good()) + "\0",
+    "full-width dot": signed(good()).replace(".", "．"),
+    "other digits": signed(good()).replace(".", ".\u0661", 1),
+    "exp with a fraction of nothing": resigned({"alg": "HS256"}, with_exp(f"{NOW + 600}.0")),
+    "exp as a power": resigned({"alg": "HS256"}, with_exp("1e12")),
+    "exp beyond 64 bits": resigned({"alg": "HS256"}, with_exp(str(2**63))),
+    "exp is NaN": resigned({"alg": "HS256"}, with_exp("NaN")),
+    "exp is Infinity": resigned({"alg": "HS256"}, with_exp("Infinity")),
+    "exp is null": resigned({"alg": "HS256"}, with_exp("null")),
+    "exp is a list": signed(good(exp=[NOW + 600])),
+    "exp is false": signed(good(exp=False)),
+    "exp is an object": signed(good(exp={"value": NOW + 600})),
+    "iat is a float": signed(good(iat=NOW + 0.5)),
+    "iat in milliseconds": signed(good(iat=NOW * 1000)),
+    "nbf is a float": signed(good(nbf=0.0)),
+    "nbf is true": signed(good(nbf=True)),
+    "nbf in milliseconds": signed(good(nbf=NOW * 1000)),
+    "issuer in another case": signed(good(iss="Issuer")),
+    "issuer with a space": signed(good(iss="issuer ")),
+    "issuer is null": resigned({"alg": "HS256"}, good() | {"iss": None}),
+    "audience in another case": signed(good(aud="Billing")),
+    "audience is a number": signed(good(aud=1)),
+    "audience in part": signed(good(aud="billing-http")),
+    "audience nested": signed(good(aud=[["billing"]])),
+    "merchant is a list": signed(good(merchant_id=["merchant-1"])),
+    "merchant with NUL": signed(good(merchant_id="merchant-1\0")),
+    "merchant with a slash": signed(good(merchant_id="../merchant-1")),
+    "merchant of other letters": signed(good(merchant_id="mеrchant-1")),  # a Cyrillic е
+    "merchant with a quote": signed(good(merchant_id="' or 1=1 --")),
+    "merchant is true": signed(good(merchant_id=True)),
+    "subject is a number": signed(good(sub=1)),
+    "subject with a line end": signed(good(sub="a\nb")),
+    "subject that turns the line around": signed(good(sub="a\u202eb")),
+    "platform is empty": signed(good(platform="")),
+    "platform is a number": signed(good(platform=1)),
+    "platform with NUL": signed(good(platform="sandbox\0")),
+    "scope is a number": signed(good(scope=1)),
+    "scope is an object": signed(good(scope={"billing:read": True})),
+    "scope is null": resigned({"alg": "HS256"}, good() | {"scope": None}),
 }
 
 
@@ -235,6 +322,44 @@ async def test_a_key_on_one_line_is_read() -> None:
     verifier = a_verifier(jwt_secret=None, jwt_public_key=pem(P256).replace("\n", "\\n"))
 
     assert (await verifier.verify(signed_by(P256, "ES256", good()))).merchant_id == "merchant-1"
+
+
+SPELLED_BADLY = {
+    "no scheme": "{token}",
+    "another scheme": "Basic {token}",
+    "no space": "Bearer{token}",
+    "a tab for the space": "Bearer\t{token}",
+    "a colon": "Bearer: {token}",
+    "the scheme alone": "Bearer",
+    "the scheme twice": "Bearer Bearer {token}",
+    "two in one field": "Bearer {token}, Bearer {token}",
+    "two with a space": "Bearer {token} {token}",
+    "quoted": 'Bearer "{token}"',
+    "as a parameter": "Bearer token={token}",
+    "with one more": "Bearer {token}; a=b",
+    "padded": "Bearer {token}=",
+    "a character that is none": "Bearer {token}\xff",
+    "the scheme's name in other letters": "B\xe9arer {token}",
+}
+
+
+@pytest.mark.parametrize("spelled", SPELLED_BADLY.values(), ids=SPELLED_BADLY.keys())
+async def test_a_good_token_spelled_badly_is_refused(door: Door, spelled: str) -> None:
+    """There is one way to send a token."""
+    value = spelled.format(token=door.token).encode("latin-1")
+    headers = [(b"Authorization", value), (b"X-Platform", b"sandbox")]
+
+    assert_problem(await door.client.get("/api/billing", headers=headers), 401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize("where", ["access_token", "token", "authorization", "bearer"])
+async def test_a_token_counts_in_its_header_alone(door: Door, where: str) -> None:
+    """Neither query nor cookie nor another header brings one."""
+    others = door.headers(without=["Authorization"], more=[("Cookie", f"{where}={door.token}"), ("X-Auth", door.token)])
+
+    answer = await door.client.get(f"/api/billing?{where}={door.token}", headers=others)
+
+    assert_problem(answer, 401, "UNAUTHENTICATED")
 
 
 class TestAnswers:

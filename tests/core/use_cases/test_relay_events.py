@@ -7,7 +7,7 @@ import pytest
 from billing_core.errors import PublishingUnavailable
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.testing import InMemoryBilling, InMemoryPublisher, a_merchant, a_trial, an_origin
-from billing_core.use_cases.relay_events import RelayEvents
+from billing_core.use_cases.relay_events import BATCHES_READ, MAX_READS, RelayEvents
 
 
 async def _recorded(billing: InMemoryBilling, trials: int) -> None:
@@ -49,6 +49,16 @@ def _sequences_in_order(publisher: InMemoryPublisher) -> bool:
 
 
 class TestRelayEvents:
+    async def test_a_round_ends_where_more_waits_than_it_may_take(self, billing: InMemoryBilling) -> None:
+        """What came meanwhile is for the next round, so that none goes on for ever."""
+        most = MAX_READS * BATCHES_READ
+        await _recorded(billing, most + 1)
+        publisher = InMemoryPublisher()
+        relay = _relay(billing, publisher, batch=1)
+
+        assert [(await relay()).done for _ in range(2)] == [most, 1]
+        assert _sequences_in_order(publisher)
+
     @pytest.mark.parametrize("events", [0, 1, 2, 5])
     async def test_publishes_everything_that_waits_in_order(self, billing: InMemoryBilling, events: int) -> None:
         """Batch by batch, each merchant's events by their sequence, and none of them a second time."""

@@ -42,14 +42,14 @@ BODY_TIMEOUT_S = 10.0
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 # Version ff and ids of zeros are not valid (W3C Trace Context §3.2.2).
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_SAFETY_HEADERS = (
+SAFETY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-_SAFETY_NAMES = frozenset(name for name, _ in _SAFETY_HEADERS)
+_SAFETY_NAMES = frozenset(name for name, _ in SAFETY_HEADERS)
 
 
 class Edge:
@@ -147,10 +147,10 @@ class _Answer:
             self.status = message["status"]
             headers = message["headers"]
             if _SAFETY_NAMES.isdisjoint([name for name, _ in headers]):
-                message["headers"] = [*headers, self._always, *_SAFETY_HEADERS]
+                message["headers"] = [*headers, self._always, *SAFETY_HEADERS]
             else:
                 present = {name for name, _ in headers}
-                missing = (each for each in _SAFETY_HEADERS if each[0] not in present)
+                missing = (each for each in SAFETY_HEADERS if each[0] not in present)
                 message["headers"] = [*headers, self._always, *missing]
         await self._send(message)
 

@@ -1,6 +1,7 @@
 """The head of a request: its header fields, read once for everybody who asks for one."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
 from typing import Final
@@ -18,8 +19,8 @@ class Head:
     def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
         self._fields, self._values = fields, dict(fields)
         if len(self._values) != len(fields):  # those that came more than once have no one value
-            names = [name for name, _ in fields]
-            self._values = {name: value for name, value in fields if names.count(name) == 1}
+            times = Counter(name for name, _ in fields)
+            self._values = {name: value for name, value in fields if times[name] == 1}
 
     @property
     def size_bytes(self) -> int:

@@ -1,6 +1,7 @@
 """Reading JSON strictly: what parsers let pass or read differently is refused, with a pointer to the place."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -73,9 +74,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     plain = dict(pairs)
     if len(plain) == len(pairs):
         return plain
-    given = [name for name, _ in pairs]
     doubled = _Doubled(plain)
-    doubled.names = tuple(name for name in plain if given.count(name) > 1)
+    doubled.names = tuple(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
     return doubled
 
 

@@ -26,6 +26,8 @@ COMMON: tuple[type[BillingError], ...] = (
     errors.StorageUnavailable,
     refusals.Unauthenticated,
     refusals.Forbidden,
+    refusals.UriTooLong,
+    refusals.HeadersTooLarge,
     refusals.InternalError,
 )
 WITH_BODY: tuple[type[BillingError], ...] = (

@@ -44,7 +44,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     refusals.IdempotencyKeyRequired: (400, "No usable idempotency key"),
     refusals.NotFound: (404, "Not found"),
     refusals.MethodNotAllowed: (405, "Method not allowed"),
-    refusals.RequestTimeout: (408, "The body did not arrive in time"),
+    refusals.RequestTimeout: (408, "The request did not arrive in time"),
     refusals.PayloadTooLarge: (413, "The body is too large"),
     refusals.UriTooLong: (414, "The path or query is too long"),
     refusals.UnsupportedMediaType: (415, "The body is not announced as JSON"),

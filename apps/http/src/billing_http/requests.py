@@ -1,6 +1,7 @@
 """Reading requests: who asks, under which key, with which query and body. What is wrong is refused here."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypeVar
 
@@ -89,8 +90,7 @@ def idempotency_key(request: Request[State]) -> str:
 def read_query(request: Request[State], model: type[M]) -> M:
     """This will read the query's parameters. Raises InvalidRequest for unknown, doubled and wrong ones."""
     given = request.query_params.multi_items() if request.scope["query_string"] else []
-    names = [name for name, _ in given]
-    doubled = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    doubled = [name for name, times in Counter(name for name, _ in given).items() if times > 1]
     if doubled:
         errors = (FieldError(pointer=pointer(name), detail="is given more than once") for name in doubled[:MAX_ERRORS])
         raise InvalidRequest(*errors)

@@ -8,26 +8,27 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from billing_adapters.logs import get_logger
+from billing_http.connections import Protocol
 from billing_http.state import Drain
 
 # Orchestrators take a process out of rotation while they tell it to stop; requests still arrive meanwhile.
 DRAIN_S = {"production": 5.0, "development": 0.2}
 GRACE_S = 20
 BACKLOG = 2048
-MOST_WAITING_BYTES = 64 * 1024
+# How long a connection may bring nothing, or not the whole head of a request, or not take what we answer.
+PATIENCE_S = 15
 
 
 class Server(uvicorn.Server):
     """On the first SIGTERM or SIGINT the process becomes unready and goes on for `drain_s` seconds, then takes no
     more connections, finishes what it has within the grace period and closes its resources. A second one stops the
-    waiting."""
+    waiting. Connections that bring no whole request for `patience_s` seconds are ended."""
 
-    def __init__(self, config: uvicorn.Config, *, drain: Drain, drain_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, *, drain: Drain, drain_s: float, patience_s: float = PATIENCE_S) -> None:
         super().__init__(config)
-        self._drain, self._drain_s = drain, drain_s
+        self._drain, self._drain_s, self._patience_s = drain, drain_s, patience_s
         self._stop_at_s: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -41,7 +42,11 @@ class Server(uvicorn.Server):
             self._stop_at_s = time.monotonic() + self._drain_s
 
     async def on_tick(self, counter: int) -> bool:
-        """uvicorn asks ten times a second whether it is time to stop."""
+        """uvicorn asks ten times a second whether it is time to stop. Once a second connections are looked at."""
+        if counter % 10 == 0:
+            now_s = time.monotonic()
+            for connection in list(self.server_state.connections):
+                connection.look(now_s, self._patience_s)  # type: ignore[union-attr]  # they are our `Protocol`
         if self._stop_at_s is not None and time.monotonic() >= self._stop_at_s:
             self.should_exit = True
         return await super().on_tick(counter)
@@ -52,48 +57,6 @@ class Server(uvicorn.Server):
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             get_logger("http").info("listening", host=host, port=port)
-
-
-class OnePiece:
-    """A connection's transport on which whatever is written in one turn of the loop leaves together. uvicorn writes the
-    head and the body of an answer apart: two system calls, two packets, and whoever reads them is woken twice."""
-
-    __slots__ = ("_loop", "_parts", "_size_bytes", "_transport")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop = transport, loop
-        self._parts: list[bytes] = []
-        self._size_bytes = 0
-
-    def write(self, data: bytes) -> None:
-        """This will send the data soon, and at once where much waits."""
-        if not self._parts:
-            self._loop.call_soon(self._send)
-        self._parts.append(data)
-        self._size_bytes += len(data)
-        if self._size_bytes > MOST_WAITING_BYTES:
-            self._send()
-
-    def close(self) -> None:
-        """This will send what waits and close."""
-        self._send()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def _send(self) -> None:
-        parts, self._parts, self._size_bytes = self._parts, [], 0
-        if parts:
-            self._transport.write(b"".join(parts))
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's, writing to a transport that sends in one piece."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """See `asyncio.Protocol`."""
-        super().connection_made(OnePiece(transport, self.loop))  # type: ignore[arg-type]  # all of a transport
 
 
 def server_config(app: Any) -> uvicorn.Config:
@@ -107,7 +70,7 @@ def server_config(app: Any) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=15,
+        timeout_keep_alive=PATIENCE_S,
         timeout_graceful_shutdown=GRACE_S,
         backlog=BACKLOG,
     )

@@ -6,8 +6,6 @@ from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis
 
-from billing_adapters.redis.client import REDIS_FAILURES
-
 MOST_TOGETHER: Final = 256
 
 Command: TypeAlias = tuple[bytes | str | int, ...]
@@ -24,8 +22,8 @@ class CommandsTogether:
         self._sending: asyncio.Task[None] | None = None
 
     def send(self, *command: bytes | str | int) -> Awaitable[Any]:
-        """The answer to a command, or the error it ended in: one of REDIS_FAILURES. Whoever stops waiting for it does
-        not stop the command."""
+        """The answer to a command, or the error it ended in, mostly one of REDIS_FAILURES. Whoever stops waiting for it
+        does not stop the command."""
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append((command, answer))
         if self._sending is None or self._sending.done():
@@ -37,7 +35,8 @@ class CommandsTogether:
             batch, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
             try:
                 answers = await self._answers([command for command, _ in batch])
-            except REDIS_FAILURES as failure:
+            # Also what nobody foresaw: futures that were cancelled instead would look as if their askers had been.
+            except Exception as failure:  # noqa: BLE001 - told to everybody who asked
                 batch, self._waiting = batch + self._waiting, []  # the others would fare no better
                 answers = [failure] * len(batch)
             except BaseException:
