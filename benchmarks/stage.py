@@ -18,6 +18,8 @@ from billing_cli.processes import AppProcess
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "bench_template"
 REDIS_DATABASES = 16
+# As a deployment of some size has it; PostgreSQL's own default is for the smallest machine there is.
+SHARED_BUFFERS = "1GB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +86,11 @@ class Theatre:
         finally:
             await asyncio.to_thread(nats.stop)
             if not self._quick:  # which takes a checkpoint; small ones may stay until the run is over
-                await self._command(f"drop database {database} with (force)")
+                await self._command_as_admin(f"drop database {database} with (force)")  # vacuuming may be under way
+
+    async def give_memory(self) -> None:
+        """This will have Postgres use more memory from its next start on."""
+        await self._command_as_admin(f"alter system set shared_buffers = '{SHARED_BUFFERS}'")
 
     async def raise_template(self) -> None:
         """This will make the database that the stages' databases are copies of."""
@@ -92,11 +98,10 @@ class Theatre:
         await migrations.upgrade(_with_path(self._urls.postgres, TEMPLATE))
 
     async def _command(self, text: str) -> None:
-        connection = await asyncpg.connect(self._urls.postgres)
-        try:
-            await connection.execute(text)
-        finally:
-            await connection.close()
+        await _execute(self._urls.postgres, text)
+
+    async def _command_as_admin(self, text: str) -> None:
+        await _execute(self._urls.postgres_admin, text)
 
 
 @asynccontextmanager
@@ -105,10 +110,21 @@ async def open_theatre(folder: Path, *, quick: bool) -> AsyncIterator[Theatre]:
     servers = EmbeddedServers(folder / "servers", durable=True, which=frozenset({"postgres", "redis"}))
     try:
         theatre = Theatre(folder, await asyncio.to_thread(servers.start), quick=quick)
+        await theatre.give_memory()
+        await asyncio.to_thread(servers.stop_server, "postgres")
+        await asyncio.to_thread(servers.start_server, "postgres")
         await theatre.raise_template()
         yield theatre
     finally:
         await asyncio.to_thread(servers.stop)
+
+
+async def _execute(url: str | None, text: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(text)
+    finally:
+        await connection.close()
 
 
 def _with_path(url: str | None, path: str) -> str:
