@@ -9,7 +9,7 @@ from benchmarks.stage import Stage
 from benchmarks.stock import old_rows
 from benchmarks.workload import Contestant, Race, Round
 
-ROWS, FEW_ROWS = 20_000, 3_000
+ROWS, FEW_ROWS = 20_000, 2_000
 FIRST_BUILD_ROWS, FEW_FIRST_BUILD_ROWS = 1_000, 200
 KINDS = 4  # purchases, keys, events, message ids
 GAP = 60

@@ -11,7 +11,7 @@ from benchmarks.stage import Stage
 from benchmarks.stock import due_trials, running_trials
 from benchmarks.workload import FIRST_BUILD, FLOOR, OURS, Bench, Contestant
 
-TRIALS, FEW_TRIALS = 1_000_000, 10_000
+TRIALS, FEW_TRIALS = 1_000_000, 6_000
 DUE, FEW_DUE = (10_000, 200_000), (500, 4_000)
 FIRST_BUILD_DUE, FEW_FIRST_BUILD_DUE = 1_000, 200
 EXPIRED: Final = "evt.billing.trial.expired"

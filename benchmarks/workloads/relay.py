@@ -11,7 +11,7 @@ from benchmarks.stage import Stage
 from benchmarks.stock import backlog
 from benchmarks.workload import Contestant, Race, Round
 
-EVENTS, FEW_EVENTS = 100_000, 12_000
+EVENTS, FEW_EVENTS = 100_000, 5_000
 FIRST_BUILD_EVENTS, FEW_FIRST_BUILD_EVENTS = 4_000, 500
 PURCHASED: Final = "evt.billing.credits.purchased"
 GAP: Final = 60  # between the numbers of two rounds, so that no merchant stands in both
