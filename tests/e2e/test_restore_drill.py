@@ -56,7 +56,7 @@ class Town:
     async def billing(self) -> AsyncIterator[InMemoryBilling]:
         """The processes: the real use cases on the database as it is now."""
         async with open_database(
-            self.database_url, pool_size=4, application_name="drill", patience=PATIENT
+            self.database_url, pool_size=4, application_name="drill", every_merchant=True, patience=PATIENT
         ) as database:
             storage: Any = PostgresStorage.over(database, self.numbers)
             yield InMemoryBilling(platforms=[self.platform], clock=self.clock, storage=storage)

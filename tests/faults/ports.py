@@ -106,9 +106,9 @@ class FaultyPorts:
         self.replays = self._port("replays", replays, None)
         self.leadership = _Leadership(self, storage.leadership)
 
-    def units(self) -> AbstractAsyncContextManager[UnitOfWork]:
+    def units(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
         """See `OpenUnitOfWork`."""
-        return cast("AbstractAsyncContextManager[UnitOfWork]", _Unit(self, self._storage.units()))
+        return cast("AbstractAsyncContextManager[UnitOfWork]", _Unit(self, self._storage.units(merchant_id)))
 
     async def step(
         self, label: str, trouble: Trouble | None, call: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs

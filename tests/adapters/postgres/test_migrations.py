@@ -116,6 +116,6 @@ class TestRevisions:
 
     async def test_a_database_without_schema_says_what_to_run(self, empty_database_url: str) -> None:
         """A program that meets an unmigrated database is unavailable, and says the remedy."""
-        async with open_database(empty_database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(empty_database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             with pytest.raises(StorageUnavailable, match="billing db upgrade"):
                 await PostgresRecords(database).merchant("m")

@@ -75,7 +75,7 @@ class Sandbox:
 
     async def pay(self, purchase_id: UUID, *, amount_minor: int | None = None) -> None:
         """This will pay the purchase at its checkout, its price or another amount; no notice is sent."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(self._database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
             assert purchase is not None
             price = purchase.offer.price
@@ -91,7 +91,7 @@ class Sandbox:
 
     async def open_checkout(self, purchase_id: UUID) -> None:
         """This will make the purchase pending, as the platform's answer does."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(self._database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
         assert purchase is not None
         await self.execute(
@@ -204,7 +204,7 @@ def in_database(database_url: str, act: Callable[[UnitOfWork], Awaitable[Any]]) 
 
     async def work() -> None:
         async with (
-            open_database(database_url, pool_size=1, application_name="tests") as database,
+            open_database(database_url, pool_size=1, application_name="tests", every_merchant=True) as database,
             PostgresUnits(database)() as uow,
         ):
             await act(uow)
@@ -264,7 +264,7 @@ async def fill(database_url: str, merchant_id: str = "m-1") -> Books:
         parked_at=now,
     )
     async with (
-        open_database(database_url, pool_size=2, application_name="tests") as database,
+        open_database(database_url, pool_size=2, application_name="tests", every_merchant=True) as database,
         PostgresUnits(database)() as uow,
     ):
         await uow.merchants.add([merchant])

@@ -99,5 +99,5 @@ async def open_container() -> AsyncIterator[CliContainer]:
     """
     quiet_logs()
     settings = load_settings()
-    async with open_resources(settings, app="cli") as resources:
+    async with open_resources(settings, app="cli", every_merchant=True) as resources:
         yield build_container(settings=settings, resources=resources)

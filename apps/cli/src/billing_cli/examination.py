@@ -25,7 +25,7 @@ async def examine() -> Sequence[Finding]:
         return [fail("configuration", str(wrong), "Mend the variables named; `.env.example` lists them all.")]
     findings = [_configuration(settings), _catalogue(settings), *_platforms(settings)]
     try:
-        async with open_resources(settings, app="doctor", patience=PROMPT) as resources:
+        async with open_resources(settings, app="doctor", patience=PROMPT, every_merchant=True) as resources:
             findings += await examine_postgres(resources.database, settings)
             findings += await _redis(resources.redis, settings)
             findings += await examine_nats(resources.nats, settings)

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import func, literal_column, select
 
 from billing_adapters.postgres import migrations
-from billing_adapters.postgres.database import MOST_CLOCK_OFFSET_S, Database
+from billing_adapters.postgres.database import IS_UNBOUND, MOST_CLOCK_OFFSET_S, Database
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.wire import Record
@@ -31,7 +31,7 @@ _POSTGRES: Final = Statement(
     select(
         literal_column("current_setting('server_version')").label("version"),
         literal_column("current_setting('server_version_num')::int / 10000").label("major"),
-        literal_column("current_setting('is_superuser') = 'on'").label("superuser"),
+        IS_UNBOUND.label("unbound"),
         *(literal_column(f"current_setting('{name}')").label(name) for name in _LOSES_COMMITS),
         func.clock_timestamp().label("now"),
     )
@@ -51,7 +51,7 @@ async def examine_postgres(database: Database, settings: Settings) -> Sequence[F
     production = settings.env == "production"
     return [
         _version(row["version"], row["major"]),
-        _role(superuser=row["superuser"], production=production),
+        _role(unbound=row["unbound"], production=production),
         *_durability(row, production=production),
         _clocks(row["now"]),
         await _schema(url),
@@ -65,11 +65,11 @@ def _version(version: str, major: int) -> Finding:
     return ok("postgres", f"version {version}")
 
 
-def _role(*, superuser: bool, production: bool) -> Finding:
-    if not superuser:
-        return ok("postgres role", "no superuser")
-    remedy = "Give Billing a role of its own: create role billing login; alter database … owner to billing."
-    return grave("postgres role", "is superuser", remedy, production=production)
+def _role(*, unbound: bool, production: bool) -> Finding:
+    if not unbound:
+        return ok("postgres role", "no superuser, and row-level security holds")
+    remedy = "Give each process a role of its own: `billing db roles` makes them."
+    return grave("postgres role", "is superuser, or has BYPASSRLS", remedy, production=production)
 
 
 def _durability(row: Record, *, production: bool) -> Sequence[Finding]:

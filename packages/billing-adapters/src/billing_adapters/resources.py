@@ -25,10 +25,12 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, *, app: str, patience: Patience = PATIENT) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, *, app: str, patience: Patience = PATIENT, every_merchant: bool = False
+) -> AsyncIterator[Resources]:
     """This will open Postgres, Redis, NATS and the payment platforms' clients, under the name `billing-{app}`.
 
-    `patience` is how long Postgres is waited for. None of them need be there: each connects when it can, and what
+    `patience` is how long Postgres is waited for, `every_merchant` is for who works for all of them. None of them need be there: each connects when it can, and what
     needs it says so until then.
     """
     async with AsyncExitStack() as stack:
@@ -38,6 +40,7 @@ async def open_resources(settings: Settings, *, app: str, patience: Patience = P
                 pool_size=settings.database_pool_size,
                 application_name=f"billing-{app}",
                 patience=patience,
+                every_merchant=every_merchant,
             )
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))

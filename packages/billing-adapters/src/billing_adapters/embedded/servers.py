@@ -128,6 +128,8 @@ class Postgres:
         return (
             f"ALTER ROLE postgres PASSWORD '{self.admin_password}'\n"
             f"CREATE ROLE {DATABASE} LOGIN CREATEDB PASSWORD '{self.owner_password}'\n"
+            # Who looks at a development database with psql wants to see it: the processes say themselves what they see.
+            f"ALTER ROLE {DATABASE} SET billing.merchant_id = '*'\n"
             f"CREATE DATABASE {DATABASE} OWNER {DATABASE}\n"
         ).encode()
 

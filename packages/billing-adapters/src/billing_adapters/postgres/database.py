@@ -19,6 +19,7 @@ from billing_adapters.postgres.bell import BellRope
 from billing_adapters.postgres.patience import PROMPT, Patience
 from billing_adapters.postgres.pool import Pool
 from billing_adapters.postgres.refusals import is_broken, translated
+from billing_adapters.postgres.row_security import EVERY_MERCHANT, NO_MERCHANT, SETTING, narrowing
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.wire import OneStatement, Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
@@ -37,7 +38,11 @@ _SERVER_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
 }
 
-_SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superuser') = 'on'").label("superuser")))
+# Whether our role may do anything, or sees every merchant's rows whatever is set.
+IS_UNBOUND: Final = literal_column(
+    "(select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user)"
+)
+_UNBOUND: Final = Statement(select(IS_UNBOUND.label("unbound")))
 
 # The machine's clock as it is, also where somebody set it back.
 Now = Callable[[], datetime]
@@ -47,11 +52,25 @@ _now: Final[Now] = partial(datetime.now, UTC)
 class Database:
     """The connections of one process to one database. Made by `open_database`."""
 
-    def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience, now: Now = _now) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        application_name: str,
+        patience: Patience,
+        every_merchant: bool,
+        now: Now = _now,
+    ) -> None:
         self._url, self.patience, self._now = asyncpg_url(url), patience, now
         # How far our clock was ahead of the server's when it was last pinged, in seconds; negative: behind.
         self.clock_ahead_s = 0.0
-        self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
+        self._settings = {
+            **_SERVER_SETTINGS,
+            **patience.server_settings,
+            SETTING: EVERY_MERCHANT if every_merchant else NO_MERCHANT,
+            "application_name": application_name[:63],
+        }
         self._pool, self._aside = self._make_pool(pool_size), self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
         self._rope = BellRope(self._command)
@@ -96,25 +115,29 @@ class Database:
         (default: the database's patience)."""
         return self._pool.lent(partial(Wire, timeout_s=self.patience.statement_s if timeout_s is None else timeout_s))
 
-    def one_statement(self) -> AbstractAsyncContextManager[OneStatement]:
-        """This will lend a connection for a transaction of one statement, which its commit sends."""
-        return self._pool.lent(partial(OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull))
+    def one_statement(self, merchant_id: str) -> AbstractAsyncContextManager[OneStatement]:
+        """This will lend a connection for a transaction of one statement about one merchant, which its commit sends."""
+        one = partial(
+            OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull, merchant_id=merchant_id
+        )
+        return self._pool.lent(one)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A new transaction (READ COMMITTED) on a connection of the pool."""
-        return self._transaction(self._pool)
+    def transaction(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[Transaction]:
+        """A new transaction (READ COMMITTED) on a connection of the pool; with a merchant id, of that merchant's rows
+        alone. Raises ValueError for what is no merchant id."""
+        return self._transaction(self._pool, None if merchant_id is None else narrowing(merchant_id))
 
     def transaction_aside(self) -> AbstractAsyncContextManager[Transaction]:
         """A new transaction on a connection beside the pool, for one that stays open while others work."""
         return self._transaction(self._aside)
 
     @asynccontextmanager
-    async def _transaction(self, pool: Pool) -> AsyncIterator[Transaction]:
+    async def _transaction(self, pool: Pool, first: str | None = None) -> AsyncIterator[Transaction]:
         async with pool.lent(_as_it_is) as connection:
             transaction = Transaction(connection, self.patience.statement_s, ring=self._rope.pull)
-            await transaction.begin(self.patience.begin_s)
+            await transaction.begin(self.patience.begin_s, first)
             try:
                 yield transaction
             except BaseException as error:
@@ -182,19 +205,34 @@ class Database:
 
 
 def open_database(
-    url: str, *, pool_size: int, application_name: str, patience: Patience = PROMPT, now: Now = _now
+    url: str,
+    *,
+    pool_size: int,
+    application_name: str,
+    patience: Patience = PROMPT,
+    every_merchant: bool = False,
+    now: Now = _now,
 ) -> AbstractAsyncContextManager[Database]:
     """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
-    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's."""
-    return Database(url, pool_size=pool_size, application_name=application_name, patience=patience, now=now)
+    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's. Rows of merchants are
+    seen where a statement or transaction names their merchant, and all of them with `every_merchant`."""
+    return Database(
+        url,
+        pool_size=pool_size,
+        application_name=application_name,
+        patience=patience,
+        every_merchant=every_merchant,
+        now=now,
+    )
 
 
-async def role_is_superuser(database: Database) -> bool:
-    """Whether the role we log in as may do anything, which no production role should. Raises StorageUnavailable."""
-    row = await database.row(_SUPERUSER)
+async def role_is_unbound(database: Database) -> bool:
+    """Whether the role we log in as may do anything (superuser) or is bound by no row-level security (BYPASSRLS),
+    which no production role should. Raises StorageUnavailable."""
+    row = await database.row(_UNBOUND)
     if row is None:
         raise StorageUnavailable
-    return bool(row["superuser"])
+    return bool(row["unbound"])
 
 
 def asyncpg_url(url: str) -> str:

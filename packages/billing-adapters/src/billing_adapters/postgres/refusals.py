@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from billing_adapters.postgres.tables import ONE_ACTIVE_TRIAL
+from billing_adapters.postgres.tables import ONE_ACTIVE_TRIAL, payment_claims
 from billing_core.errors import (
     BillingError,
     MerchantNotFound,
@@ -40,6 +40,12 @@ def _no_schema() -> BillingError:
     return StorageUnavailable("The database schema is missing or older than this program: run `billing db upgrade`.")
 
 
+def _no_permission() -> BillingError:
+    return StorageUnavailable(
+        "The role in BILLING_DATABASE_URL lacks a permission: run `billing db roles`, and grant the process its role."
+    )
+
+
 Refusal = Callable[[], BillingError]
 
 # A named constraint that callers can run into, and what it means to them. The others are invariants.
@@ -69,6 +75,9 @@ _BY_SQLSTATE: Final[tuple[tuple[str, Refusal], ...]] = (
     ("23", InvariantRefused),  # a constraint that no caller can run into
     ("42P01", _no_schema),
     ("42703", _no_schema),
+    ("42704", _no_schema),  # a type or role that is not there
+    ("42883", _no_schema),  # a function
+    ("42501", _no_permission),
     ("", StorageUnavailable),
 )
 
@@ -79,11 +88,19 @@ def refusal_of(error: BaseException) -> BillingError:
         constraint = getattr(error, "constraint_name", None)
         if constraint in REFUSALS:
             return REFUSALS[constraint]()
+        if isinstance(error, asyncpg.InsufficientPrivilegeError) and _is_anothers_row(error):
+            # Of a claim that is another merchant's nothing is seen, but that it is there.
+            return ReferenceAlreadyClaimed() if f'"{payment_claims}"' in str(error) else StorageConflict()
         state = error.sqlstate or ""
         return next(refusal for prefix, refusal in _BY_SQLSTATE if state.startswith(prefix))()
     if isinstance(error, asyncpg.DataError):  # the client's own: the value has no form on the wire
         return InvariantRefused()
     return StorageUnavailable()
+
+
+def _is_anothers_row(error: asyncpg.InsufficientPrivilegeError) -> bool:
+    """Whether row-level security refused a row: PostgreSQL has no code of its own for it, and words in many tongues."""
+    return error.server_source_function == "ExecWithCheckOptions"
 
 
 def is_broken(error: BaseException | None) -> bool:

@@ -29,7 +29,7 @@ def latest_of(merchant_id: ColumnElement[str]) -> Select[Any]:
     )
 
 
-LATEST: Final = Statement(latest_of(bindparam("merchant_id", type_=trials.c.merchant_id.type)))
+_LATEST: Final = Statement(latest_of(bindparam("merchant_id", type_=trials.c.merchant_id.type)))
 _CLAIM: Final = Statement(
     insert(trial_claims)
     .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})
@@ -98,7 +98,7 @@ class PostgresTrials:
 
     async def latest(self, merchant_id: str) -> Trial | None:
         """The merchant's newest trial, refused ones included."""
-        row = await self._transaction.row(LATEST, merchant_id=merchant_id)
+        row = await self._transaction.row(_LATEST, merchant_id=merchant_id)
         return None if row is None else trial_of(row)
 
     async def claim(self, trial: Trial) -> bool:

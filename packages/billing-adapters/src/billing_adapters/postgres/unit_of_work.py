@@ -60,11 +60,11 @@ class PostgresUnits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """A new transaction, for `async with`."""
-        return self._open()
+    def __call__(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`; with a merchant id, that merchant's alone."""
+        return self._open(merchant_id)
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[UnitOfWork]:
-        async with self._database.transaction() as transaction:
+    async def _open(self, merchant_id: str | None) -> AsyncIterator[UnitOfWork]:
+        async with self._database.transaction(merchant_id) as transaction:
             yield PostgresUnitOfWork(transaction)

@@ -294,8 +294,10 @@ class UnitOfWork(Protocol):
 class OpenUnitOfWork(Protocol):
     """Opens transactions."""
 
-    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """A new transaction, for `async with`."""
+    def __call__(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`. With a merchant id it is that merchant's alone: the rows of others are
+        as if they were not there, and writing one raises StorageConflict. A merchant's own request is never given
+        more; without one, who works for everybody sees everybody."""
         ...
 
 
@@ -446,8 +448,9 @@ class BillingRecords(Protocol):
         """The merchant's newest trial."""
         ...
 
-    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
-        """Whether the platform account has had its trial."""
+    async def trial_claimed(self, merchant_id: str) -> bool:
+        """Whether the merchant's platform account has had its trial, under whichever merchant id; False for a merchant
+        nobody announced."""
         ...
 
     async def overview(self, merchant_id: str) -> Overview | None:

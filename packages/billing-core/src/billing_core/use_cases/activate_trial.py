@@ -33,7 +33,7 @@ class ActivateTrial:
         key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key=idempotency_key)
         if replayed := await replay(self._replays, key, _FINGERPRINT):
             return replayed
-        async with self._units() as uow:
+        async with self._units(caller.merchant_id) as uow:
             answered = await self._activate(uow, caller, key)
             await uow.commit()
         if answered is None:

@@ -117,7 +117,7 @@ class ReadBilling:
     async def _trial(self, merchant: Merchant) -> TrialView:
         if trial := await self._records.trial(merchant.merchant_id):
             return TrialView.of(trial, self._clock.now())
-        claimed = await self._records.trial_claimed(merchant.platform, merchant.platform_account_id)
+        claimed = await self._records.trial_claimed(merchant.merchant_id)
         return _before_the_first(merchant, self._catalog(), claimed=claimed)
 
 

@@ -23,6 +23,8 @@ from sqlalchemy.pool import NullPool
 from billing_adapters.postgres.database import asyncpg_url
 from billing_adapters.postgres.patience import PATIENT
 from billing_adapters.postgres.refusals import refusal_of, translated
+from billing_adapters.postgres.roles import renew_rights
+from billing_adapters.postgres.row_security import EVERY_MERCHANT, SETTING
 
 TURN_TIMEOUT: Final = "60s"  # how long one upgrader waits for another
 LOCK_TIMEOUT: Final = "2s"  # how long a step waits for a table
@@ -31,8 +33,10 @@ _TURN: Final = 1651076205  # the number of the advisory lock that upgraders hold
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """This will bring the database to the newest schema (or to `revision`), a transaction for each step. Raises
-    StorageUnavailable, or StorageConflict where a table was in use for too long; finished steps stay done."""
+    StorageUnavailable, or StorageConflict where a table was in use for too long; finished steps stay done. What the
+    roles of `billing db roles` may do is renewed, where there are any."""
     await _in_turn(url, lambda config: command.upgrade(config, revision))
+    await renew_rights(url)
 
 
 async def downgrade(url: str, revision: str) -> None:
@@ -75,7 +79,7 @@ async def _in_turn(url: str, act: Callable[[Config], None]) -> None:
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     async def connect() -> Any:
-        settings = {"application_name": "billing-migrations", "timezone": "UTC"}
+        settings = {"application_name": "billing-migrations", "timezone": "UTC", SETTING: EVERY_MERCHANT}
         return await asyncpg.connect(asyncpg_url(url), timeout=PATIENT.connect_s, server_settings=settings)
 
     engine = create_async_engine(

@@ -29,9 +29,10 @@ class InMemoryRecords:
         """See `BillingRecords.trial`."""
         return latest_trial([trial for trial in self._tables.trials.values() if trial.merchant_id == merchant_id])
 
-    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
+    async def trial_claimed(self, merchant_id: str) -> bool:
         """See `BillingRecords.trial_claimed`."""
-        return (platform, platform_account_id) in self._tables.trial_claims
+        merchant = self._tables.merchants.get(merchant_id)
+        return merchant is not None and (merchant.platform, merchant.platform_account_id) in self._tables.trial_claims
 
     async def overview(self, merchant_id: str) -> Overview | None:
         """See `BillingRecords.overview`."""
@@ -41,7 +42,7 @@ class InMemoryRecords:
         return Overview(
             merchant=merchant,
             trial=await self.trial(merchant_id),
-            trial_claimed=await self.trial_claimed(merchant.platform, merchant.platform_account_id),
+            trial_claimed=await self.trial_claimed(merchant_id),
             totals=_totals(self._all_of(merchant_id)),
         )
 

@@ -52,9 +52,10 @@ class InMemoryStorage:
         self.requests = InMemoryPurchaseRequests(self.tables, self.units)
         self._locks = RowLocks()
 
-    def units(self) -> "AbstractAsyncContextManager[InMemoryUnitOfWork]":
+    def units(self, merchant_id: str | None = None) -> "AbstractAsyncContextManager[InMemoryUnitOfWork]":
         """See `OpenUnitOfWork`."""
-        return InMemoryUnitOfWork(Transaction(self.tables, self._locks, self.positions), self.clock)
+        transaction = Transaction(self.tables, self._locks, self.positions, of_merchant=merchant_id)
+        return InMemoryUnitOfWork(transaction, self.clock)
 
 
 class InMemoryUnitOfWork:
