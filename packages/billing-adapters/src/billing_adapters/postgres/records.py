@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -64,7 +65,8 @@ def _page(table: Table) -> Statement:
     """A row for each purchase, or one without; in every row the platform of the merchant, where it is known."""
     status, after = bindparam("status", type_=table.c.status.type), bindparam("after", type_=table.c.purchase_id.type)
     # Not `after is null or …`: a plan for any value could not begin at it, and would read every page before.
-    before = func.coalesce(after, literal_column(f"'{UUID(int=2**128 - 1)}'", table.c.purchase_id.type))
+    # Nor `coalesce`: behind row-level security only what PostgreSQL knows to tell nothing may choose where to begin.
+    before = case((after.is_(None), literal_column(f"'{UUID(int=2**128 - 1)}'", table.c.purchase_id.type)), else_=after)
     asked = select(caller().label("merchant_id")).subquery("asked")
     page = (
         select(*shown_columns(table))

@@ -136,6 +136,9 @@ trial_claims = Table(
 # --- purchases -------------------------------------------------------------------------------------------------------
 
 
+FIGURES = ["status", "completed_at", "credits", "bonus_credits", "credits_reversed"]
+
+
 def _purchase_table(name: str) -> Table:
     return Table(
         name,
@@ -170,7 +173,8 @@ def _purchase_table(name: str) -> Table:
         Column("further_findings", Text, nullable=False, server_default=""),
         Column("dismissed", Text, nullable=False, server_default=""),
         Column("paid_minor", BigInteger, nullable=True),
-        PrimaryKeyConstraint("merchant_id", "purchase_id"),
+        # With the figures every merchant is shown beside its key, they are added up without reading a purchase.
+        PrimaryKeyConstraint("merchant_id", "purchase_id", postgresql_include=FIGURES),
         UniqueConstraint("purchase_id"),  # event ids are made from it alone; support asks by it
         ForeignKeyConstraint(["merchant_id"], ["merchants.merchant_id"]),
         *_purchase_checks(),

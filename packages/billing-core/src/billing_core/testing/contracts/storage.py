@@ -12,12 +12,14 @@ from billing_core.testing.contracts.purchase_requests import PurchaseRequestsCon
 from billing_core.testing.contracts.purchases import PurchasesContract
 from billing_core.testing.contracts.records import BillingRecordsContract
 from billing_core.testing.contracts.reports import BillingReportsContract
+from billing_core.testing.contracts.tenancy import TenancyContract
 from billing_core.testing.contracts.transactions import TransactionsContract
 from billing_core.testing.contracts.trials import TrialsContract
 
 
 class StorageContract(
     TransactionsContract,
+    TenancyContract,
     MerchantsContract,
     TrialsContract,
     PurchasesContract,
