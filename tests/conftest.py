@@ -107,7 +107,9 @@ async def database(database_url: str) -> "AsyncIterator[Database]":
     from billing_adapters.postgres.database import open_database
     from billing_adapters.postgres.patience import PATIENT
 
-    async with open_database(database_url, pool_size=10, application_name="tests", patience=PATIENT, every_merchant=True) as opened:
+    async with open_database(
+        database_url, pool_size=10, application_name="tests", patience=PATIENT, every_merchant=True
+    ) as opened:
         yield opened
 
 

@@ -12,7 +12,9 @@ from billing_adapters.postgres.tables import metadata
 from billing_core.errors import StorageUnavailable
 
 CHANGES = ("UPDATE", "DELETE", "TRUNCATE")
-MAY = "select has_table_privilege($1, $2, $3) or (case when $3 = 'UPDATE' then has_any_column_privilege($1, $2, $3) end)"
+MAY = (
+    "select has_table_privilege($1, $2, $3) or (case when $3 = 'UPDATE' then has_any_column_privilege($1, $2, $3) end)"
+)
 PROCESSES = (roles.API, roles.WORKER, roles.READONLY)
 
 
@@ -60,7 +62,9 @@ async def test_nobody_but_workers_may_purge_events(role_urls: Mapping[str, str],
 async def test_every_table_is_somebodys_business(role_urls: Mapping[str, str], admin: Any) -> None:
     """A table that is added is granted to the workers and to those who look, and owned by the migrator."""
     assert roles.MIGRATOR in role_urls
-    tables = [row["tablename"] for row in await admin.fetch("select tablename from pg_tables where schemaname = 'public'")]
+    tables = [
+        row["tablename"] for row in await admin.fetch("select tablename from pg_tables where schemaname = 'public'")
+    ]
 
     assert set(tables) == {*metadata.tables, "alembic_version"}
     assert roles.GRANTS[roles.WORKER].keys() == set(tables)

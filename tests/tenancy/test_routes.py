@@ -310,4 +310,7 @@ async def _everything_of(admin: Any, other: Neighbour) -> Mapping[str, Any]:
         table: await admin.fetch(f'select * from "{table}" where merchant_id = $1', other.merchant.merchant_id)  # noqa: S608
         for table in tables
     }
-    return {table: sorted(json.dumps([str(value) for value in row.values()]) for row in found) for table, found in rows.items()}
+    return {
+        table: sorted(json.dumps([str(value) for value in row.values()]) for row in found)
+        for table, found in rows.items()
+    }

@@ -90,7 +90,7 @@ async def test_a_row_is_written_by_its_merchant_alone(
                 continue
             assert done.endswith(" 0")
         # A row of theirs, told to be mine until the moment it is checked.
-        copied = f'insert into "{table}" ({columns}) select {columns.replace(chr(34) + "merchant_id" + chr(34), "$1")}'  # noqa: S608
+        copied = f'insert into "{table}" ({columns}) select {columns.replace(chr(34) + "merchant_id" + chr(34), "$1")}'
         with pytest.raises(REFUSED):
             await connection.execute(f'{copied} from "{table}" where merchant_id = $2 limit 1', theirs, mine)
     finally:
@@ -137,21 +137,25 @@ async def test_another_merchants_reference_is_claimed_by_nobody(
 ) -> None:
     """The claim cannot be seen through the wall, but that it is there is: the refusal says what is the matter."""
     mine, theirs = neighbours.mine, neighbours.theirs
-    async with open_database(role_urls[roles.API], pool_size=1, application_name="tests") as database:
-        async with PostgresUnits(database)(mine.merchant.merchant_id) as uow:
-            with pytest.raises(ReferenceAlreadyClaimed):
-                await uow.purchases.claim([replace(mine.live, platform_reference=theirs.live.platform_reference)])
-                await uow.commit()
+    async with (
+        open_database(role_urls[roles.API], pool_size=1, application_name="tests") as database,
+        PostgresUnits(database)(mine.merchant.merchant_id) as uow,
+    ):
+        with pytest.raises(ReferenceAlreadyClaimed):
+            await uow.purchases.claim([replace(mine.live, platform_reference=theirs.live.platform_reference)])
+            await uow.commit()
 
 
 async def test_a_row_of_another_merchant_is_a_conflict(role_urls: Mapping[str, str], neighbours: Neighbours) -> None:
     """A transaction of one merchant that would write another's fails, and nothing of it lasts."""
     mine, theirs = neighbours.mine, neighbours.theirs
-    async with open_database(role_urls[roles.API], pool_size=1, application_name="tests") as database:
-        async with PostgresUnits(database)(mine.merchant.merchant_id) as uow:
-            with pytest.raises(StorageConflict):
-                await uow.keys.save(theirs.key)
-                await uow.commit()
+    async with (
+        open_database(role_urls[roles.API], pool_size=1, application_name="tests") as database,
+        PostgresUnits(database)(mine.merchant.merchant_id) as uow,
+    ):
+        with pytest.raises(StorageConflict):
+            await uow.keys.save(theirs.key)
+            await uow.commit()
 
 
 @pytest.mark.parametrize("merchant_id", ["", "*", "x'; select 1 --", "a" * 129, "merchant\n"])

@@ -23,7 +23,11 @@ class TestClocks:
     async def test_a_sign_of_life_compares_the_clocks(self, database_url: str, offset: timedelta) -> None:
         """Whoever asks whether the database is there hears how far the clocks are apart, and warns above a second."""
         async with open_database(
-            database_url, pool_size=1, application_name="tests", every_merchant=True, now=lambda: datetime.now(UTC) + offset
+            database_url,
+            pool_size=1,
+            application_name="tests",
+            every_merchant=True,
+            now=lambda: datetime.now(UTC) + offset,
         ) as database:
             with structlog.testing.capture_logs() as logged:
                 await database.ping()
@@ -41,7 +45,11 @@ class TestClocks:
         metrics, stop = WorkerMetrics(), asyncio.Event()
         metrics.clock_ahead_seconds.set(-1)
         async with open_database(
-            database_url, pool_size=1, application_name="tests", every_merchant=True, now=lambda: datetime.now(UTC) + offset
+            database_url,
+            pool_size=1,
+            application_name="tests",
+            every_merchant=True,
+            now=lambda: datetime.now(UTC) + offset,
         ) as database:
             scheduling = Scheduling(
                 run_due_jobs=nothing_is_due,  # type: ignore[arg-type]  # it is only called

@@ -62,7 +62,8 @@ class TestNames:
         try:
             rows = await connection.fetch(
                 "select conname from pg_constraint where contype in ('c', 'p', 'u', 'f')"
-                " and connamespace = 'public'::regnamespace and conrelid <> 0 and conrelid::regclass::text <> 'alembic_version'"
+                " and connamespace = 'public'::regnamespace and conrelid <> 0"
+                " and conrelid::regclass::text <> 'alembic_version'"
             )
         finally:
             await connection.close()

@@ -31,9 +31,11 @@ COLUMNS = (
 
 WALLS = (
     "select tablename, policyname, cmd, qual, with_check from pg_policies where schemaname = 'public'",
-    "select relname, relrowsecurity, relforcerowsecurity from pg_class"
-    " where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'alembic_version'"
-    " and (relrowsecurity or relforcerowsecurity)",
+    (
+        "select relname, relrowsecurity, relforcerowsecurity from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind = 'r' and relname <> 'alembic_version'"
+        " and (relrowsecurity or relforcerowsecurity)"
+    ),
     "select proname, prosrc from pg_proc where pronamespace = 'public'::regnamespace",
     "select typname from pg_type where typnamespace = 'public'::regnamespace and typtype = 'd'",
 )
@@ -135,6 +137,8 @@ class TestRevisions:
 
     async def test_a_database_without_schema_says_what_to_run(self, empty_database_url: str) -> None:
         """A program that meets an unmigrated database is unavailable, and says the remedy."""
-        async with open_database(empty_database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
+        async with open_database(
+            empty_database_url, pool_size=1, application_name="tests", every_merchant=True
+        ) as database:
             with pytest.raises(StorageUnavailable, match="billing db upgrade"):
                 await PostgresRecords(database).merchant("m")

@@ -39,7 +39,9 @@ NOTHING_LISTENS = "postgresql://billing:billing@127.0.0.1:1/billing"
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A database as callers of HTTP see it: they hear soon that it is away."""
-    async with open_database(database_url, pool_size=10, application_name="tests", every_merchant=True, patience=PROMPT) as opened:
+    async with open_database(
+        database_url, pool_size=10, application_name="tests", every_merchant=True, patience=PROMPT
+    ) as opened:
         yield opened
 
 
@@ -140,7 +142,9 @@ class TestDatabaseAway:
 
     async def test_a_process_starts_while_the_database_is_away(self) -> None:
         """Opening makes no connection; only asking fails, and closing does not."""
-        async with open_database(NOTHING_LISTENS, pool_size=2, application_name="tests", every_merchant=True) as database:
+        async with open_database(
+            NOTHING_LISTENS, pool_size=2, application_name="tests", every_merchant=True
+        ) as database:
             with pytest.raises(StorageUnavailable):
                 await database.ping()
 
@@ -209,7 +213,9 @@ class TestPool:
     async def test_a_transaction_that_never_ends_is_ended(self, database_url: str) -> None:
         """However short its statements are: the server ends it, and what it held is free."""
         merchant, impatient = a_merchant(), replace(PROMPT, transaction_s=0.3)
-        async with open_database(database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient) as database:
+        async with open_database(
+            database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient
+        ) as database:
             await _register(database, merchant)
 
             with pytest.raises(StorageUnavailable):
@@ -312,7 +318,9 @@ class TestLeadership:
     async def test_a_leader_outlasts_what_a_transaction_may_take(self, database_url: str) -> None:
         """A job may run longer than any transaction: its leader is not ended under it."""
         impatient = replace(PROMPT, transaction_s=0.2)
-        async with open_database(database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient) as database:
+        async with open_database(
+            database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient
+        ) as database:
             leadership = PostgresLeadership(database)
             async with leadership.lead("task") as leading:
                 with pytest.raises(StorageUnavailable):
@@ -346,6 +354,8 @@ class TestRole:
     async def test_the_role_is_asked_for(self, database: Database, servers: EmbeddedServers) -> None:
         """The embedded owner is no superuser, the administrator is."""
         assert servers.urls.postgres_admin is not None
-        async with open_database(servers.urls.postgres_admin, pool_size=1, application_name="tests", every_merchant=True) as admin:
+        async with open_database(
+            servers.urls.postgres_admin, pool_size=1, application_name="tests", every_merchant=True
+        ) as admin:
             assert await role_is_unbound(admin)
         assert not await role_is_unbound(database)

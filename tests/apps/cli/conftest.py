@@ -75,7 +75,9 @@ class Sandbox:
 
     async def pay(self, purchase_id: UUID, *, amount_minor: int | None = None) -> None:
         """This will pay the purchase at its checkout, its price or another amount; no notice is sent."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
+        async with open_database(
+            self._database_url, pool_size=1, application_name="tests", every_merchant=True
+        ) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
             assert purchase is not None
             price = purchase.offer.price
@@ -91,7 +93,9 @@ class Sandbox:
 
     async def open_checkout(self, purchase_id: UUID) -> None:
         """This will make the purchase pending, as the platform's answer does."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
+        async with open_database(
+            self._database_url, pool_size=1, application_name="tests", every_merchant=True
+        ) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
         assert purchase is not None
         await self.execute(

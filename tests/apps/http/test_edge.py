@@ -208,7 +208,7 @@ class TestOutages:
             await asyncio.Event().wait()
 
         @asynccontextmanager
-        async def hanging(_: str | None = None) -> AsyncIterator[UnitOfWork]:
+        async def hanging(merchant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
             await asyncio.Event().wait()
             raise AssertionError("never")
             yield

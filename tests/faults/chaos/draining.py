@@ -36,7 +36,9 @@ async def drained(system: System, *, within_s: float) -> bool:
     # Looks at the time instead of being cancelled, which nats-py may swallow.
     deadline_s = time.monotonic() + within_s
     url = str(system.urls.postgres)
-    async with open_database(url, pool_size=2, application_name="chaos", every_merchant=True, patience=PATIENT) as database:
+    async with open_database(
+        url, pool_size=2, application_name="chaos", every_merchant=True, patience=PATIENT
+    ) as database:
         support = PostgresSupport(database)
         while await _messages_waiting(system) or (await support.unpublished_count_and_oldest()).events:
             if time.monotonic() > deadline_s:

@@ -30,8 +30,8 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """This will open Postgres, Redis, NATS and the payment platforms' clients, under the name `billing-{app}`.
 
-    `patience` is how long Postgres is waited for, `every_merchant` is for who works for all of them. None of them need be there: each connects when it can, and what
-    needs it says so until then.
+    `patience` is how long Postgres is waited for, `every_merchant` is for who works for all of them. None of the
+    servers need be there: each connects when it can, and what needs it says so until then.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(

@@ -79,7 +79,9 @@ def check(json: Json = False) -> None:
 
 @app.command(epilog="Example: billing db roles --dry-run")
 def roles(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print the statements, for whoever may run them.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the statements, for whoever may run them.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make a role for each kind of process, with its rights and no others; safe to repeat.

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
-from sqlalchemy import literal_column, select
+from sqlalchemy import ColumnElement, literal_column, select
 
 from billing_adapters.logs import get_logger
 from billing_adapters.postgres.bell import BellRope
@@ -39,7 +39,7 @@ _SERVER_SETTINGS: Final = {
 }
 
 # Whether our role may do anything, or sees every merchant's rows whatever is set.
-IS_UNBOUND: Final = literal_column(
+IS_UNBOUND: Final[ColumnElement[bool]] = literal_column(
     "(select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user)"
 )
 _UNBOUND: Final = Statement(select(IS_UNBOUND.label("unbound")))
@@ -117,9 +117,7 @@ class Database:
 
     def one_statement(self, merchant_id: str) -> AbstractAsyncContextManager[OneStatement]:
         """This will lend a connection for a transaction of one statement about one merchant, which its commit sends."""
-        one = partial(
-            OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull, merchant_id=merchant_id
-        )
+        one = partial(OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull, merchant_id=merchant_id)
         return self._pool.lent(one)
 
     # --- transactions ------------------------------------------------------------------------------------------------

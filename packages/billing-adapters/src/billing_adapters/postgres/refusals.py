@@ -100,7 +100,7 @@ def refusal_of(error: BaseException) -> BillingError:
 
 def _is_anothers_row(error: asyncpg.InsufficientPrivilegeError) -> bool:
     """Whether row-level security refused a row: PostgreSQL has no code of its own for it, and words in many tongues."""
-    return error.server_source_function == "ExecWithCheckOptions"
+    return bool(error.server_source_function == "ExecWithCheckOptions")
 
 
 def is_broken(error: BaseException | None) -> bool:

@@ -8,6 +8,7 @@ from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.journal import PostgresJournal
 from billing_adapters.postgres.keys import PostgresKeyRecords
 from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.row_security import caller
 from billing_adapters.postgres.rows import (
     KEY_COLUMNS,
     MERCHANT_COLUMNS,
@@ -16,7 +17,6 @@ from billing_adapters.postgres.rows import (
     merchant_of,
     purchase_of,
 )
-from billing_adapters.postgres.row_security import caller
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import idempotency_keys, is_open, merchants, purchases
 from billing_core.domain.idempotency import KeyRecord, RequestKey

@@ -4,7 +4,7 @@
 |---|---|
 | `billing_migrator` | owns every table; upgrades the schema |
 | `billing_api` | the HTTP app: one merchant at a time; no row of history or outbox is ever changed by it |
-| `billing_worker` | workers and operators: every merchant; history is only added to, events are only marked as published |
+| `billing_worker` | workers, operators: every merchant; history is only added to, an event only marked as published |
 | `billing_readonly` | whoever looks: every merchant, no change |
 
 They are groups: make a login for each process and grant it its role. `billing db upgrade` renews their rights.

@@ -104,13 +104,11 @@ class RowsWrite:
 
 
 @cache
-def together(
-    writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None, *, narrowed: bool = False
-) -> str:
+def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None, *, narrowed: bool = False) -> str:
     """One statement that does several writes and gives how many rows each of them had, in columns `w0 …`. Its
     arguments are theirs, one after the other. Each sees the tables as they were before all of them, so no two may be
-    of one table. Where `rows` says how many rows each should have, others are an error (a division by zero). `narrowed` to one
-    merchant's rows, whose id is the last argument."""
+    of one table. Where `rows` says how many rows each should have, others are an error (a division by zero).
+    `narrowed` to one merchant's rows, whose id is the last argument."""
     parts, before = [], 0
     for place, write in enumerate(writes):
         parts.append(f"w{place} as ({_from(write.text, before)})")

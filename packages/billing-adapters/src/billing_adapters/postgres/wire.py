@@ -169,9 +169,7 @@ class OneStatement(Transaction):
 
     __slots__ = ("_merchant_id",)
 
-    def __init__(
-        self, connection: Any, timeout_s: float, *, ring: Callable[[], None], merchant_id: str
-    ) -> None:
+    def __init__(self, connection: Any, timeout_s: float, *, ring: Callable[[], None], merchant_id: str) -> None:
         """This will write rows of one merchant and no other's."""
         super().__init__(connection, timeout_s, ring=ring)
         self._merchant_id = merchant_id

@@ -35,7 +35,9 @@ _MY_ACCOUNTS = f"""
 def upgrade() -> None:
     """This will wall the tables in. Each takes a moment's exclusive lock; no row is read."""
     # Whoever runs a statement with an argument of this type sees the rows of that merchant, until the transaction ends.
-    op.execute("create domain billing_caller as text check (set_config('billing.merchant_id', value, true) is not null)")
+    op.execute(
+        "create domain billing_caller as text check (set_config('billing.merchant_id', value, true) is not null)"
+    )
     for table in _OF_MERCHANTS:
         op.execute(f"create policy of_one_merchant on {table} using ({_MINE})")
     op.execute(f"create policy of_one_merchant on trial_claims using ({_MINE} or {_MY_ACCOUNTS}) with check ({_MINE})")
@@ -75,5 +77,5 @@ def _allow_purging() -> None:
             )
             select count(*) from gone
         $$
-    """)
+    """)  # noqa: S608 - the schema's own quoted name is all that is put in
     op.execute("revoke execute on function billing_purge_events from public")
