@@ -31,7 +31,7 @@ def docs_routes(platforms: Sequence[str]) -> Sequence[Route]:
         _shows("/openapi.json", document.encode(), "application/json"),
         _shows("/docs", _content("page.html"), "text/html", **{"Content-Security-Policy": _POLICY}),
         *(
-            # Asked for again each time, and mostly found unchanged by nobody's cache: they change with the service.
+            # Asked for again each time: they change with the service.
             _shows(f"/docs/{name}", _content(name), media_type, **{"Cache-Control": "no-cache"})
             for name, media_type in _FILES.items()
         ),
