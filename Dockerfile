@@ -6,7 +6,7 @@
 FROM python:3.13-slim-bookworm AS build
 RUN pip install --no-cache-dir "uv>=0.13,<1"
 WORKDIR /src
-COPY requirements.lock ./
+COPY requirements.lock LICENSE ./
 COPY packages packages
 COPY apps apps
 ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never

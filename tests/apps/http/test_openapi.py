@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from tests.apps.http.door import WANTED, Door, open_door, some_settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tests.apps.http.door import WANTED, Door
 
-import billing_http
-from billing_core.testing import InMemoryBilling
-from billing_http.openapi import openapi_document
-from billing_http.operations import OPERATIONS
+from billing_http.openapi import NO_OPERATION, openapi_document
+from billing_http.openapi_examples import refusal_headers
+from billing_http.operations import OPERATIONS, READ, WRITE
+from billing_http.problems import MEDIA_TYPE, TABLE, status_of
 
-COPY = Path(billing_http.__file__).with_name("openapi.json")
+COPY = Path(__file__).parents[3] / "schemas" / "openapi.json"
 PLATFORMS = ("shopify", "stripe", "sandbox")
+DOCUMENT = openapi_document(PLATFORMS)
 
 
 def schema_of(document: dict[str, Any], name: str) -> Draft202012Validator:
@@ -23,13 +25,18 @@ def schema_of(document: dict[str, Any], name: str) -> Draft202012Validator:
 
 
 def test_the_copy_is_current() -> None:
-    """The copy in the project equals what the code says; `python -m billing_http.openapi` writes it anew."""
-    assert json.loads(COPY.read_text("utf-8")) == openapi_document(PLATFORMS)
+    """The copy in the project equals what the code says; `script/schemas` writes it anew."""
+    assert json.loads(COPY.read_text("utf-8")) == DOCUMENT
+
+
+def test_it_is_openapi() -> None:
+    """The reference validator takes it; its rules for people are in `tests/documents/test_lint.py`."""
+    assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
 
 
 def test_every_route_of_the_contract_is_there() -> None:
     """Paths and methods are those of the contract, and every reference leads somewhere."""
-    document = openapi_document(PLATFORMS)
+    document = DOCUMENT
     text = json.dumps(document)
 
     told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
@@ -45,7 +52,7 @@ def test_every_route_of_the_contract_is_there() -> None:
 
 async def test_answers_are_what_it_says(door: Door) -> None:
     """Real answers and refusals validate against their schemas."""
-    document = openapi_document(PLATFORMS)
+    document = DOCUMENT
     purchase = await door.post("/api/billing/purchases", WANTED)
     answers = {
         "PurchaseView": purchase,
@@ -63,24 +70,104 @@ async def test_answers_are_what_it_says(door: Door) -> None:
         assert list(schema_of(document, name).iter_errors(answer.json())) == [], name
 
 
-async def test_it_is_served_where_asked_for(door: Door, billing: InMemoryBilling) -> None:
-    """/openapi.json and /docs are there with BILLING_DOCS=on alone; the page loads nothing, under its own policy."""
-    paths = ("/openapi.json", "/docs")
-    async with open_door(billing, some_settings(docs=True)) as documented:
-        document, page = [await documented.client.get(path) for path in paths]
-
-    assert [(await door.client.get(path)).status_code for path in paths] == [404, 404]
-    assert document.json() == openapi_document(("sandbox", "shopify"))
-    assert "POST /api/billing/purchases" in page.text
-    assert "src=" not in page.text
-    assert page.headers.get_list("content-security-policy") == [
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-    ]
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 async def test_no_operation_is_open(door: Door, operation: Any) -> None:
     """Every operation of the table needs a token."""
     path = operation.path.replace("{id}", "0199aaaa-0000-7000-8000-000000000000")
 
     assert (await door.client.request(operation.method, path)).status_code == 401
+
+
+DOCUMENTED = {
+    operation["operationId"]: operation for methods in DOCUMENT["paths"].values() for operation in methods.values()
+}
+
+
+def resolved(found: dict[str, Any]) -> dict[str, Any]:
+    """What a reference leads to; anything else as it is."""
+    if "$ref" not in found:
+        return found
+    place: Any = DOCUMENT
+    for step in found["$ref"].split("/")[1:]:
+        place = place[step]
+    return dict(place)
+
+
+@pytest.mark.parametrize(("name", "operation"), list(DOCUMENTED.items()), ids=list(DOCUMENTED))
+class TestEachOperation:
+    def test_is_described(self, name: str, operation: dict[str, Any]) -> None:
+        """By a name, words, a heading that exists, and what every parameter is for."""
+        assert operation["summary"]
+        assert operation["description"]
+        assert set(operation["tags"]) <= {tag["name"] for tag in DOCUMENT["tags"]}
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"]
+
+    def test_has_examples_that_are_what_they_show(self, name: str, operation: dict[str, Any]) -> None:
+        """Parameters, bodies, answers and refusals: each has one, and it satisfies its schema."""
+        for parameter in operation.get("parameters", ()):
+            Draft202012Validator(parameter["schema"]).validate(parameter["example"])
+        bodies = [*operation["responses"].values(), *filter(None, [operation.get("requestBody")])]
+        for media_type, content in (each for body in bodies for each in body["content"].items()):
+            examples = [resolved(each)["value"] for each in content.get("examples", {}).values()]
+            examples += [content["example"]] if "example" in content else []
+            assert examples, f"{name} {media_type}"
+            for example in examples:
+                schema = {**content["schema"], "components": DOCUMENT["components"]}
+                assert list(Draft202012Validator(schema).iter_errors(example)) == [], name
+
+    def test_names_the_headers_of_each_answer(self, name: str, operation: dict[str, Any]) -> None:
+        """The correlation id with all; and what means something with the refusals that bring it."""
+        for status, response in operation["responses"].items():
+            headers = response["headers"]
+            assert "X-Correlation-Id" in headers, status
+            for header in headers.values():
+                Draft202012Validator(resolved(header)["schema"]).validate(resolved(header)["example"])
+            for code in response["content"].get(MEDIA_TYPE, {}).get("examples", ()):
+                kind = next(kind for kind in TABLE if kind.code == code and str(status_of(kind)) == status)
+                assert set(refusal_headers(kind)) <= {each.lower() for each in headers}, code
+
+    def test_says_which_scope_it_needs(self, name: str, operation: dict[str, Any]) -> None:
+        """As its security, and in words."""
+        for scopes in operation["security"]:
+            assert scopes["token"]
+            for scope in scopes["token"]:
+                assert scope in {READ, WRITE, "metrics:read"}
+                assert f"`{scope}`" in operation["description"]
+
+
+def test_every_code_is_listed() -> None:
+    """Those of operations with an example of the problem document, and those of no operation in the table."""
+    told = {
+        code for operation in DOCUMENTED.values() for each in operation["responses"].values() for code in codes(each)
+    }
+
+    assert told == DOCUMENT["components"]["examples"].keys()
+    for code in told | {kind.code for kind in NO_OPERATION}:
+        assert f"| `{code}` |" in DOCUMENT["info"]["description"]
+
+
+def codes(response: dict[str, Any]) -> set[str]:
+    """The codes a response may have."""
+    return set(response["content"].get(MEDIA_TYPE, {}).get("examples", ()))
+
+
+async def test_refusals_are_told_as_the_examples_show(door: Door) -> None:
+    """Real ones have the members, words and headers of the example of their code."""
+    real = [
+        await door.post("/api/billing/purchases", {"pack": "huge", "return_url": WANTED["return_url"]}),
+        await door.get("/api/billing", headers=door.headers(without=["Authorization"])),
+        await door.get("/api/billing/purchases/none"),
+        await door.post("/api/billing/trials", {}, headers=door.headers(without=["Idempotency-Key"])),
+        await door.post("/api/billing/trials", b"{}", headers=door.headers(without=["Content-Type"])),
+        await door.post("/api/billing/trials", b" " * 70_000),
+    ]
+
+    for answer in real:
+        problem = answer.json()
+        example = DOCUMENT["components"]["examples"][problem["code"]]["value"]
+        theirs = {name: value for name, value in problem.items() if name not in ("instance", "correlation_id")}
+        ours = {name: value for name, value in example.items() if name not in ("instance", "correlation_id")}
+        assert theirs == ours
+        kind = next(kind for kind in TABLE if kind.code == problem["code"])
+        assert {name.lower() for name in refusal_headers(kind)} <= answer.headers.keys()

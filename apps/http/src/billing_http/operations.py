@@ -38,6 +38,11 @@ class Operation:
         """The scope a token needs: nothing is open by oversight."""
         return WRITE if self.method == "POST" else READ
 
+    @property
+    def tag(self) -> str:
+        """The heading it is described under: `Purchases` of `/api/billing/purchases/{id}`."""
+        return self.path.removeprefix("/api/billing").strip("/").partition("/")[0].capitalize() or "Overview"
+
 
 _UNKNOWN_MERCHANT = (errors.MerchantNotFound,)
 _UNKNOWN_PURCHASE = (errors.PurchaseNotFound,)

@@ -199,6 +199,21 @@ class PurchaseUpdated(_Inbound):
     topic: str | None = None
 
 
+_CONSUMED: Mapping[str, type[_Inbound]] = {MERCHANT_CREATED: MerchantCreated, PURCHASE_UPDATED: PurchaseUpdated}
+
+
+def consumed_schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema (2020-12) of the `data` of each message Billing takes from other services, by its subject."""
+    return {
+        subject: {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **model.model_json_schema(),
+            "title": subject,
+        }
+        for subject, model in _CONSUMED.items()
+    }
+
+
 M = TypeVar("M", MerchantCreated, PurchaseUpdated)
 
 

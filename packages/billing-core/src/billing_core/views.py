@@ -18,7 +18,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.packs import Catalog, Offer, TrialTerms
 from billing_core.domain.purchases import Purchase, PurchaseStatus, is_usable
-from billing_core.domain.trials import Trial
+from billing_core.domain.trials import Trial, TrialStatus
 
 # A moment of the clock's or of storage's, both of which speak UTC: pydantic writes it with `Z` by itself.
 Timestamp = Annotated[AwareDatetime, Field(json_schema_extra={"format": "date-time"})]
@@ -60,7 +60,7 @@ class TrialView(View):
 
     id: UUID | None
     merchant_id: str
-    status: Annotated[str, Field(examples=["active"])]
+    status: Annotated[str, Field(examples=["active"], json_schema_extra={"enum": ["available", *TrialStatus]})]
     credits: int
     duration_days: int
     started_at: Timestamp | None
