@@ -1,0 +1,21 @@
+"""What all processes together let a merchant do. No truth: it may be away, and may forget."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class SharedUsage(Protocol):
+    """What merchants owe (see `billing_core.domain.rate_limits`), the requests of every process counted.
+
+    Time passes there by one clock for all processes: what is owed becomes less by a microsecond each microsecond, down
+    to nothing. Whoever owes nothing takes no room.
+    """
+
+    async def charge(self, used_us: Mapping[str, int]) -> Mapping[str, int]:
+        """This will add to what each merchant owes, in whole microseconds, and tell what it owes then; 0 only asks,
+        and no merchant at all only asks whether it can be told.
+
+        Each merchant's sum is exact however many processes charge at once. Raises SharedUsageUnavailable where it
+        cannot be told; then it is not known whether it was added.
+        """
+        ...
