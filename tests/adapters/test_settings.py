@@ -46,6 +46,8 @@ def test_a_value_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     ("variable", "value"),
     [
         ("BILLING_PORT", "65536"),
+        ("BILLING_RATE_LIMIT_PER_MINUTE", "-1"),
+        ("BILLING_RATE_LIMIT_BURST", "0"),
         ("BILLING_ENV", "staging"),
         ("BILLING_PLATFORMS", "paypal"),
         ("BILLING_DATABASE_URL", "mysql://billing@localhost/billing"),
@@ -82,6 +84,28 @@ def test_production_refuses_what_belongs_to_development(
 
     with pytest.raises(InvalidConfiguration, match=named):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({}, None),
+        ({"env": "production"}, (6000, 600)),
+        ({"rate_limit_per_minute": 60}, (60, 6)),
+        ({"rate_limit_per_minute": 1}, (1, 1)),
+        ({"rate_limit_per_minute": 61, "rate_limit_burst": 100}, (61, 100)),
+        ({"env": "production", "rate_limit_per_minute": 0}, None),
+        ({"rate_limit_burst": 10}, None),
+    ],
+    ids=str,
+)
+def test_requests_are_limited_in_production_and_where_it_is_set(
+    settings: dict[str, object], limit: tuple[int, int] | None
+) -> None:
+    """Development measures the service, not the limit; 0 is off everywhere; a tenth may come at once."""
+    found = Settings(_env_file=None, **settings).rate_limit  # type: ignore[arg-type]
+
+    assert (found and (found.per_minute, found.burst)) == limit
 
 
 def test_the_catalogue_of_the_docs_is_the_built_in_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -24,12 +24,28 @@ COMMON: tuple[type[BillingError], ...] = (
     errors.InvalidPlatform,
     errors.PlatformMismatch,
     errors.StorageUnavailable,
+    errors.RateLimited,
     refusals.Unauthenticated,
     refusals.Forbidden,
     refusals.UriTooLong,
     refusals.HeadersTooLarge,
     refusals.InternalError,
 )
+# Of what is admitted and of what is not (429); there only while a limit is set.
+HEADERS = {
+    "RateLimit": {
+        "description": "How many requests are left, and in how many seconds there will be more.",
+        "schema": {"type": "string"},
+        "example": '"merchant";r=599;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "Requests (q) of one merchant in so many seconds (w), and how many of them at once.",
+        "schema": {"type": "string"},
+        "example": '"merchant";q=6000;w=60;billing-burst=600',
+    },
+}
+RATE_LIMIT_HEADERS = {name: {"$ref": f"#/components/headers/{name}"} for name in HEADERS}
+RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
 WITH_BODY: tuple[type[BillingError], ...] = (
     refusals.IdempotencyKeyRequired,
     refusals.RequestTimeout,
@@ -60,6 +76,7 @@ def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
         "paths": paths | _health_paths() | _metrics_path(),
         "components": {
             "schemas": definitions["$defs"],
+            "headers": HEADERS,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
         },
         "security": [{"token": []}],
@@ -118,7 +135,7 @@ def _header(name: str, schema: dict[str, Any], *, required: bool = False) -> dic
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{operation.result.__name__}"}
-    headers = {"X-Correlation-Id": {"schema": {"type": "string"}}}
+    headers: dict[str, Any] = {"X-Correlation-Id": {"schema": {"type": "string"}}, **RATE_LIMIT_HEADERS}
     if operation.body:
         headers["Idempotency-Replayed"] = {"schema": {"const": "true"}}
     if status == 201:
@@ -134,8 +151,9 @@ def _refusals(kinds: Sequence[type[BillingError]]) -> dict[str, Any]:
         if kind.code not in codes:
             codes.append(kind.code)
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    more = {str(status_of(errors.RateLimited)): {"headers": RETRY_AFTER | RATE_LIMIT_HEADERS}}
     return {
-        status: {"description": ", ".join(f"`{code}`" for code in codes), "content": content}
+        status: {"description": ", ".join(f"`{code}`" for code in codes), **more.get(status, {}), "content": content}
         for status, codes in sorted(by_status.items())
     }
 

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from billing_core.domain.packs import PriceBook, default_price_book
+from billing_core.domain.rate_limits import MOST_PER_MINUTE, RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
 
@@ -21,6 +22,7 @@ PREFIX = "BILLING_"
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105 - refused in production
 SHORTEST_SECRET_BYTES = 32
 KNOWN_PLATFORMS = ("shopify", "stripe", "sandbox")
+REQUESTS_PER_MINUTE = {"production": 6000, "development": 0}
 
 _Csv = Annotated[tuple[str, ...], NoDecode]
 
@@ -56,6 +58,13 @@ class Settings(BaseSettings):
     nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream")
     nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
+
+    rate_limit_per_minute: int | None = Field(
+        None, ge=0, le=MOST_PER_MINUTE, description="Requests of one merchant; 0 is off. Default: 6000 in production"
+    )
+    rate_limit_burst: int | None = Field(
+        None, ge=1, le=MOST_PER_MINUTE, description="How many of them at once; default: a tenth"
+    )
 
     platforms: _Csv = Field(("sandbox",), description="Comma list of shopify, stripe, sandbox")
     catalog: Path | None = Field(None, description="TOML file with packs and trial terms; default: built in")
@@ -146,6 +155,16 @@ class Settings(BaseSettings):
     def return_url_policy(self) -> ReturnUrlPolicy:
         """Where merchants may be sent back to."""
         return ReturnUrlPolicy(hosts=frozenset(self.return_url_hosts), allow_loopback_http=self.env == "development")
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often a merchant may ask; None where that is not limited, as in development unless it is set."""
+        per_minute = self.rate_limit_per_minute
+        if per_minute is None:
+            per_minute = REQUESTS_PER_MINUTE[self.env]
+        if per_minute == 0:
+            return None
+        return RateLimit(per_minute=per_minute, burst=self.rate_limit_burst or -(-per_minute // 10))
 
     def signing_secret(self) -> str | None:
         """The HS256 secret in force: the configured one, else in development, without other keys, the sample one."""

@@ -14,8 +14,8 @@ OPERATION_TIMEOUT_S = 0.3
 MOST_AT_ONCE: Final = 500
 _PREFIX: Final = "billing:rate:"
 
-# Redis' clock is the one clock of all processes. A number is the moment, in its microseconds, when the merchant will owe
-# nothing any more, and goes at that moment. Numbers are doubles here: microseconds are exact in them until the year 2255.
+# Redis' clock is the one clock of all processes. A number is the moment, in its microseconds, when the merchant will
+# owe nothing any more, and goes at that moment. Lua's numbers are doubles: exact for microseconds until the year 2255.
 # Merchants come as one text, and so does the answer: as parameters they would cost the process ten times as much.
 _CHARGE: Final = """
 local clock = redis.call('TIME')

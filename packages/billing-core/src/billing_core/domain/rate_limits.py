@@ -1,9 +1,9 @@
 """How often a merchant may ask: so many requests a minute, and so many of them at once.
 
-It is the generic cell rate algorithm (ITU-T I.371, a token bucket without tokens). All there is to know about a merchant
-is what it owes: how long it must not ask until everything it used is earned again. Each request adds the time one request
-earns itself in; one that would make it owe more than a burst is refused, and adds nothing. So in any span of time a
-merchant is admitted at most a burst and what is earned in that span.
+It is the generic cell rate algorithm (ITU-T I.371, a token bucket without tokens). All there is to know about a
+merchant is what it owes: how long it must not ask until everything it used is earned again. Each request adds the time
+one request earns itself in; one that would make it owe more than a burst is refused, and adds nothing. So in any span
+of time a merchant is admitted at most a burst and what is earned in that span.
 
 Times are whole microseconds: sums of them are exact.
 """

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Final
 
 from billing_core.domain.rate_limits import Admission, RateLimit
-from billing_core.errors import SharedUsageUnavailable
 from billing_core.ports.rate_limits import SharedUsage
 
 # Whoever is forgotten while it owes something is known to the other processes, and heard of again when it next asks.
@@ -69,7 +68,7 @@ class LimitRequests:
         spacing_us = self.limit.spacing_us
         try:
             owed_us = await self._usage.charge({each: many * spacing_us for each, many in untold.items()})
-        except SharedUsageUnavailable:
+        except BaseException:
             self.is_shared = False
             raise
         self.is_shared = True
