@@ -10,6 +10,19 @@ from billing_core.domain.packs import default_catalog
 from billing_core.errors import InvalidCatalog
 
 ROOT = Path(__file__).parents[2]
+PEM = "-----BEGIN PUBLIC KEY-----\nAA\n-----END PUBLIC KEY-----"
+GOOD = {
+    "jwt_secret": "x" * 40,
+    "jwt_secret_previous": "y" * 40,
+    "jwt_public_key": PEM,
+    "jwt_public_key_previous": PEM.replace("AA", "BB"),
+    "jwt_jwks_url": "https://issuer.example/keys",
+    "shopify_token_url": "HTTPS://tokens.example/",
+    "stripe_webhook_secret": "whsec_a",
+    "stripe_webhook_secret_previous": "whsec_b",
+    "platforms": "shopify,stripe",
+    "database_url": "postgresql://billing:other@db/billing",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +85,22 @@ def test_a_wrong_value_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatc
         ({"jwt_secret": "short"}, "at least 32 bytes"),
         ({"jwt_secret": "x" * 40}, "take sandbox out"),
         ({"jwt_secret": "x" * 40, "platforms": "stripe"}, "sample password"),
+        ({"jwt_secret_previous": "short"}, "JWT_SECRET_PREVIOUS must have at least 32 bytes"),
+        ({"jwt_secret_previous": DEVELOPMENT_SECRET}, "JWT_SECRET_PREVIOUS is the development sample"),
+        ({"jwt_secret": "x" * 40, "jwt_secret_previous": "x" * 40}, "JWT_SECRET_PREVIOUS is the same"),
+        ({"jwt_secret_previous": "x" * 40}, "JWT_SECRET_PREVIOUS is set without"),
+        ({"jwt_public_key": PEM, "jwt_public_key_previous": f" {PEM}"}, "JWT_PUBLIC_KEY_PREVIOUS is the same"),
+        ({"jwt_public_key_previous": PEM}, "JWT_PUBLIC_KEY_PREVIOUS is set without"),
+        (
+            {"stripe_webhook_secret": "a", "stripe_webhook_secret_previous": "a"},
+            "STRIPE_WEBHOOK_SECRET_PREVIOUS is the",
+        ),
+        ({"shopify_client_secret_previous": "a"}, "SHOPIFY_CLIENT_SECRET_PREVIOUS is set without"),
+        ({"jwt_jwks_url": "http://issuer.example"}, "BILLING_JWT_JWKS_URL must begin with https"),
+        ({"shopify_base_url": "http://shop.example"}, "BILLING_SHOPIFY_BASE_URL must begin with https"),
+        ({"shopify_token_url": "http://tokens.example"}, "BILLING_SHOPIFY_TOKEN_URL must begin with https"),
+        ({"shopify_partner_base_url": "http://x.example"}, "BILLING_SHOPIFY_PARTNER_BASE_URL must begin with https"),
+        ({"stripe_base_url": "http://stripe.example"}, "BILLING_STRIPE_BASE_URL must begin with https"),
     ],
 )
 def test_production_refuses_what_belongs_to_development(
@@ -106,6 +135,15 @@ def test_requests_are_limited_in_production_and_where_it_is_set(
     found = Settings(_env_file=None, **settings).rate_limit  # type: ignore[arg-type]
 
     assert (found and (found.per_minute, found.burst)) == limit
+
+
+def test_production_starts_with_what_belongs_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the middle of a replacement of every secret."""
+    monkeypatch.setenv("BILLING_ENV", "production")
+    for field, value in GOOD.items():
+        monkeypatch.setenv(f"BILLING_{field.upper()}", value)
+
+    assert load_settings().signing_secret() == "x" * 40
 
 
 def test_the_catalogue_of_the_docs_is_the_built_in_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ async def client(server: Any) -> AsyncIterator[Redis]:
 class TestRoom:
     async def test_a_number_is_kept_no_longer_than_it_means_something(self, client: Redis) -> None:
         """It goes when the merchant owes nothing any more, and not before."""
-        await RedisUsage(client).charge({"merchant-1": HOUR_US, "merchant-2": 0})
+        await RedisUsage(client).charge({"merchant-1": HOUR_US, "merchant-2": 0}, 0)
 
         (name,) = await client.keys("*")
 
@@ -42,7 +42,7 @@ class TestRoom:
 
         await client.config_resetstat()
 
-        owed = await usage.charge(used)
+        owed = await usage.charge(used, 0)
 
         assert {each: -(-owed_us // HOUR_US) for each, owed_us in owed.items()} == {
             f"merchant-{number}": number for number in range(many)
@@ -54,12 +54,12 @@ class TestOutages:
     async def test_away_it_says_so_and_back_it_tells_again(self, server: Any, client: Redis) -> None:
         """The same object works once Redis is there again, knowing nothing any more."""
         usage = RedisUsage(client)
-        await usage.charge({"merchant-1": HOUR_US})
+        await usage.charge({"merchant-1": HOUR_US}, 0)
         await server.stop()
 
         for asked in ({"merchant-1": 0}, {}):
             with pytest.raises(SharedUsageUnavailable):
-                await usage.charge(asked)
+                await usage.charge(asked, 0)
         await server.start()
 
         assert await told_again(usage) == {"merchant-1": 0}
@@ -67,12 +67,12 @@ class TestOutages:
     async def test_a_silent_redis_is_not_waited_for(self, server: Any, client: Redis) -> None:
         """One that takes everything and answers nothing is away."""
         usage = RedisUsage(client)
-        await usage.charge({})
+        await usage.charge({}, 0)
         await server.freeze()
 
         async with asyncio.timeout(DEADLINE_S):
             with pytest.raises(SharedUsageUnavailable):
-                await usage.charge({"merchant-1": HOUR_US})
+                await usage.charge({"merchant-1": HOUR_US}, 0)
         await server.start()
 
         await told_again(usage)
@@ -83,14 +83,14 @@ class TestOutages:
         await client.set("billing:rate:merchant-1", value)
 
         with pytest.raises(SharedUsageUnavailable):
-            await RedisUsage(client).charge({"merchant-1": 0})
+            await RedisUsage(client).charge({"merchant-1": 0}, 0)
 
     async def test_a_redis_that_takes_nothing_is_told(self, client: Redis) -> None:
         """Full memory is an outage too."""
         await client.config_set("maxmemory", "1")
         try:
             with pytest.raises(SharedUsageUnavailable):
-                await RedisUsage(client).charge({"merchant-1": HOUR_US})
+                await RedisUsage(client).charge({"merchant-1": HOUR_US}, 0)
         finally:
             await client.config_set("maxmemory", "0")
 
@@ -100,6 +100,6 @@ async def told_again(usage: RedisUsage) -> Any:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
-                return await usage.charge({"merchant-1": 0})
+                return await usage.charge({"merchant-1": 0}, 0)
             except SharedUsageUnavailable:
                 await asyncio.sleep(0.02)

@@ -74,7 +74,7 @@ async def settle(apps: list[App]) -> None:
 
 
 async def test_two_apps_share_one_limit(apps: list[App]) -> None:
-    """What one admitted counts at the other. Until they settle the second does not know: that is the promised excess."""
+    """What one admitted counts at the other. Until they settle it does not: that is the promised excess."""
     one, other = apps
     first = await one.admitted(BURST - 5)
     await settle(apps)
@@ -137,7 +137,7 @@ async def own_redis_is(servers: EmbeddedServers, change: str) -> None:
 async def until(fact: Callable[[], bool]) -> None:
     """This will poll until the fact holds."""
     async with asyncio.timeout(DEADLINE_S):
-        while not fact():
+        while not fact():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.01)
 
 

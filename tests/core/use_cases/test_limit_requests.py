@@ -1,5 +1,7 @@
 """Rate limits in several processes: each judges by itself, and they learn of each other when they settle."""
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,19 @@ class TestOneProcess:
 
         assert told == [4, 3, 2, 1, 0, 0, 0]
 
+    @given(pauses_ms=st.lists(st.integers(0, 2_000), max_size=30), late_ms=st.integers(0, 400))
+    async def test_whoever_settles_is_as_generous_as_whoever_does_not(self, pauses_ms: list[int], late_ms: int) -> None:
+        """However long after a request it is told: a process with nobody beside it admits the same."""
+        settling, alone = World(1), World(1)
+        for pause_ms in pauses_ms:
+            told = [world.processes[0].admit("merchant-1") for world in (settling, alone)]
+            assert told[0] == told[1]
+            for world in (settling, alone):
+                world.hand.move_s(late_ms / 1000)
+            await settling.processes[0].settle()
+            for world in (settling, alone):
+                world.hand.move_s(pause_ms / 1000)
+
 
 class TestSeveralProcesses:
     async def test_one_limit_is_shared(self) -> None:
@@ -148,12 +163,12 @@ class TestSeveralProcesses:
         world.admitted(0, 2)
         charge = world.usage.charge
 
-        async def slow(used_us: object) -> object:
-            told = await charge(used_us)  # type: ignore[arg-type]
+        async def slow(used_us: Mapping[str, int], within_us: int) -> Mapping[str, int]:
+            told = await charge(used_us, within_us)
             world.admitted(0, 2)  # after it was told, before it is heard
             return told
 
-        world.usage.charge = slow  # type: ignore[method-assign, assignment]  # the moment in between
+        world.usage.charge = slow  # type: ignore[method-assign]  # the moment in between
         await world.processes[0].settle()
         world.usage.charge = charge  # type: ignore[method-assign]
         left = world.processes[0].admit("merchant-1").left
@@ -182,8 +197,8 @@ class TestSeveralProcesses:
     async def test_together_they_admit_no_more_than_is_promised(
         self, turns: list[tuple[int, int, int]], settles_after: int
     ) -> None:
-        """The limit, and beyond it a burst and what is earned between two settlements for each of the other
-        processes, in any course of events."""
+        """The limit, and beyond it a burst for each of the other processes, and what is earned between two settlements
+        for each, in any course of events."""
         world, admitted, begun_us = World(3), 0, 7 * SECOND_US
         settled_us, longest_us = begun_us, 0
         for turn, (process, many, pause_ms) in enumerate(turns):
@@ -195,7 +210,7 @@ class TestSeveralProcesses:
                 settled_us = world.hand.at_us
 
             limit = 5 + (world.hand.at_us - begun_us) // SECOND_US
-            assert admitted <= limit + 2 * (5 + longest_us // SECOND_US)
+            assert admitted <= limit + 2 * 5 + 3 * longest_us // SECOND_US
 
 
 class TestOutages:
@@ -256,7 +271,7 @@ class TestMemory:
         world.hand.move_s(1)
 
         await world.settle()
-        await world.usage.charge({})
+        await world.usage.charge({}, 0)
 
         assert kept == 50
         assert (len(world.processes[0]), len(world.usage)) == (0, 0)

@@ -31,7 +31,8 @@ async def open_billing(settings: Settings) -> AsyncIterator[Billing]:
     """This will open Postgres, Redis, NATS and the platforms of the configuration, and close them at the end."""
     async with open_resources(settings, app="http", patience=PROMPT) as resources:
         billing = Container(settings=settings, resources=resources).billing()
-        async with nullcontext() if (limits := billing["limits"]) is None else limits.kept_in_step():
+        in_step = nullcontext() if (limits := billing["limits"]) is None else limits.kept_in_step()
+        async with billing["tokens"].kept_fresh(), in_step:
             yield billing
 
 

@@ -11,11 +11,12 @@ class SharedUsage(Protocol):
     to nothing. Whoever owes nothing takes no room.
     """
 
-    async def charge(self, used_us: Mapping[str, int]) -> Mapping[str, int]:
-        """This will add to what each merchant owes, in whole microseconds, and tell what it owes then; 0 only asks,
-        and no merchant at all only asks whether it can be told.
+    async def charge(self, used_us: Mapping[str, int], within_us: int) -> Mapping[str, int]:
+        """This will add what each merchant used within the last `within_us` microseconds, as if it had used it all at
+        their beginning, and tell what it owes now. 0 only asks; no merchant at all only asks whether it can be told.
 
-        Each merchant's sum is exact however many processes charge at once. Raises SharedUsageUnavailable where it
-        cannot be told; then it is not known whether it was added.
+        So it is never more than is truly owed, and less by no more than that time. Each merchant's sum is exact
+        however many processes charge at once. Raises SharedUsageUnavailable where it cannot be told; then it is not
+        known whether it was added.
         """
         ...

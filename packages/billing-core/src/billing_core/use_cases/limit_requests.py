@@ -2,9 +2,8 @@
 
 A process judges by what it knows: what was owed over all processes when it last heard, and what it admitted itself
 since. Every now and then it tells the others what it admitted and hears what is owed (`settle`). Between two of these
-processes do not see each other, so together they may admit more than the limit: each of the others as much as it admits
-until it hears, which is a burst and what is earned meanwhile at most. That is owed all the same, and earned before
-anything more is admitted.
+processes do not see each other, so together they may admit more than the limit: each of the others a burst at most, and
+every one what is earned meanwhile. That is owed all the same, and earned before anything more is admitted.
 """
 
 from collections import OrderedDict
@@ -34,8 +33,9 @@ class LimitRequests:
         self._usage, self._now_us, self._most_merchants = usage, now_us, most_merchants
         # When each merchant will owe nothing any more; whoever was admitted last is last.
         self._free_at_us: OrderedDict[str, int] = OrderedDict()
-        # What the other processes have not heard of yet; 0 where only their part is of interest.
+        # What the other processes have not heard of yet, since when; 0 where only their part is of interest.
         self._untold: dict[str, int] = {}
+        self._settled_at_us = now_us()
 
     def __len__(self) -> int:
         """How many merchants are remembered."""
@@ -62,12 +62,14 @@ class LimitRequests:
         """
         untold, self._untold = self._untold, {}
         asked_at_us = self._now_us()
+        within_us, self._settled_at_us = asked_at_us - self._settled_at_us, asked_at_us
         self._forget_the_idle(asked_at_us)
         if not untold and self.is_shared:
             return
         spacing_us = self.limit.spacing_us
         try:
-            owed_us = await self._usage.charge({each: many * spacing_us for each, many in untold.items()})
+            used_us = {each: many * spacing_us for each, many in untold.items()}
+            owed_us = await self._usage.charge(used_us, within_us)
         except BaseException:
             self.is_shared = False
             raise
