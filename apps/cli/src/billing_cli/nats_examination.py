@@ -9,6 +9,7 @@ import httpx2
 from billing_adapters.nats.advisories import ADVISORIES, count_given_up, last_given_up
 from billing_adapters.nats.checking import check_streams
 from billing_adapters.nats.connection import NatsConnection
+from billing_adapters.outbound import Destinations, open_client
 from billing_adapters.settings import Settings
 from billing_cli.configuration import mask_url
 from billing_cli.findings import Finding, fail, grave, ok, warn
@@ -60,7 +61,7 @@ async def _sync(settings: Settings) -> Finding:
     url = settings.nats_monitor_url or _custom(settings.nats_url.get_secret_value())
     try:
         varz = await _varz(url)
-    except (httpx2.HTTPError, ValueError) as unseen:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as unseen:
         remedy = "Set BILLING_NATS_MONITOR_URL, or see yourself that the server has `sync_interval: always`."
         return warn(SYNC, f"not known: {mask_url(url)}/varz cannot be read ({type(unseen).__name__})", remedy)
     if varz.get("jetstream", {}).get("config", {}).get("sync_always") is True:
@@ -70,7 +71,7 @@ async def _sync(settings: Settings) -> Finding:
 
 
 async def _varz(url: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(timeout=MONITOR_TIMEOUT_S) as client:
+    async with open_client(Destinations.of(url), timeout_s=MONITOR_TIMEOUT_S) as client:
         answer = await client.get(f"{url.rstrip('/')}/varz")
     answer.raise_for_status()
     varz = answer.json()

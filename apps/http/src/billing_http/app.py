@@ -1,7 +1,7 @@
 """The application: its routes, what surrounds them, and what is open while it runs."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from starlette.applications import Starlette
@@ -30,7 +30,10 @@ from billing_http.webhooks import BODY_BYTES, webhook_routes
 async def open_billing(settings: Settings) -> AsyncIterator[Billing]:
     """This will open Postgres, Redis, NATS and the platforms of the configuration, and close them at the end."""
     async with open_resources(settings, app="http", patience=PROMPT) as resources:
-        yield Container(settings=settings, resources=resources).billing()
+        billing = Container(settings=settings, resources=resources).billing()
+        in_step = nullcontext() if (limits := billing["limits"]) is None else limits.kept_in_step()
+        async with billing["tokens"].kept_fresh(), in_step:
+            yield billing
 
 
 def create_app(
@@ -43,6 +46,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with open_billing(settings) as billing:
+            metrics.follow(billing["limits"])
             yield State(**billing, settings=settings, metrics=metrics, drain=drain)
 
     app = _App(routes=_routes(settings), lifespan=lifespan, metrics=metrics)

@@ -11,12 +11,14 @@ from billing_adapters.postgres.requests import PostgresPurchaseRequests
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.client import is_up
 from billing_adapters.redis.replay_cache import RedisReplayCache
+from billing_adapters.redis.shared_usage import RedisUsage
 from billing_adapters.resources import Resources
 from billing_adapters.settings import Settings
 from billing_core.domain.packs import PriceBook
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase
 from billing_core.use_cases.read_billing import ReadBilling
+from billing_http.rate_limits import rate_limits
 from billing_http.state import Billing, Probe
 from billing_http.time_limits import BoundedRequests, BoundedUnits
 from billing_http.tokens import token_verifier
@@ -31,6 +33,9 @@ class Container(containers.DeclarativeContainer):
     clock = providers.Singleton(SystemClock)
     price_book: providers.Singleton[PriceBook] = providers.Singleton(settings.provided.load_price_book.call())
     tokens = providers.Singleton(token_verifier, settings, clock)
+    limits = providers.Singleton(
+        rate_limits, settings.provided.rate_limit, providers.Singleton(RedisUsage, resources.provided.redis)
+    )
     platforms = resources.provided.platforms.by_name
 
     units = providers.Singleton(BoundedUnits, providers.Singleton(PostgresUnits, resources.provided.database))
@@ -65,6 +70,7 @@ class Container(containers.DeclarativeContainer):
     billing: providers.Factory[Billing] = providers.Factory(
         Billing,
         tokens=tokens,
+        limits=limits,
         activate_trial=activate_trial,
         create_purchase=create_purchase,
         read=read,

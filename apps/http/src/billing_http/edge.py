@@ -21,6 +21,7 @@ from billing_core.errors import BillingError, PlatformError, StorageUnavailable
 from billing_http.head import HEAD, Head
 from billing_http.metrics import HttpMetrics
 from billing_http.problems import CORRELATION_ID, PROBLEM_CODE, problem_response, status_of
+from billing_http.rate_limits import RATE_LIMIT
 from billing_http.refusals import (
     HeadersTooLarge,
     HttpRefusal,
@@ -73,7 +74,7 @@ class Edge:
         scope[TRACEPARENT] = head.one_like(b"traceparent", _TRACEPARENT)
         # Servers give every request a context of its own, which ends with it.
         structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
-        answer = _Answer(send, correlation_id)
+        answer = _Answer(scope, send, correlation_id)
         self._metrics.in_flight += 1
         try:
             await self._answer(scope, head, receive, answer)
@@ -135,23 +136,23 @@ class Edge:
 class _Answer:
     """What goes back: notes the status, and adds the headers every answer has. A page's own policy stands."""
 
-    __slots__ = ("_always", "_send", "status")
+    __slots__ = ("_always", "_scope", "_send", "status")
 
-    def __init__(self, send: Send, correlation_id: str) -> None:
-        self._send, self.status = send, 0
+    def __init__(self, scope: Scope, send: Send, correlation_id: str) -> None:
+        self._scope, self._send, self.status = scope, send, 0
         self._always = (b"x-correlation-id", correlation_id.encode())
 
     async def send(self, message: Message) -> None:
         """See `Send`."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = message["headers"]
+            headers = [*message["headers"], self._always, *self._scope.get(RATE_LIMIT, ())]
             if _SAFETY_NAMES.isdisjoint([name for name, _ in headers]):
-                message["headers"] = [*headers, self._always, *SAFETY_HEADERS]
+                message["headers"] = [*headers, *SAFETY_HEADERS]
             else:
                 present = {name for name, _ in headers}
                 missing = (each for each in SAFETY_HEADERS if each[0] not in present)
-                message["headers"] = [*headers, self._always, *missing]
+                message["headers"] = [*headers, *missing]
         await self._send(message)
 
 

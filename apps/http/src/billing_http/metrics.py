@@ -15,6 +15,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from billing_http.rate_limits import RateLimits
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -39,6 +41,12 @@ class HttpMetrics:
             buckets=_BUCKETS_S,
             registry=self.registry,
         )
+        self._refused_connections = Counter(
+            "billing_http_connections_refused",
+            "Connections that brought no whole request and were told so",
+            ["status"],
+            registry=self.registry,
+        )
         self._problems = Counter("billing_http_problems", "Refusals by code", ["code"], registry=self.registry)
         self.in_flight = 0  # a number, for a gauge locks it twice for each request
         in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
@@ -56,6 +64,21 @@ class HttpMetrics:
         seconds.observe(duration_s)
         if problem is not None:
             self._problems.labels(problem).inc()
+
+    def refuse_connection(self, *, status: int, problem: str) -> None:
+        """This will count a refusal that a connection was told, as no request came of it."""
+        self._refused_connections.labels(str(status)).inc()
+        self._problems.labels(problem).inc()
+
+    def follow(self, limits: RateLimits | None) -> None:
+        """This will tell from now on whether the rate limits are shared, where there are any."""
+        if limits is not None:
+            shared = Gauge(
+                "billing_http_rate_limits_shared",
+                "Whether the processes share the rate limits (1), or each keeps to them alone (0)",
+                registry=self.registry,
+            )
+            shared.set_function(lambda: limits.is_shared)
 
     def text(self) -> bytes:
         """Everything counted so far, as Prometheus reads it."""

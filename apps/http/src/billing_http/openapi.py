@@ -23,6 +23,7 @@ COMMON: tuple[type[BillingError], ...] = (
     errors.InvalidPlatform,
     errors.PlatformMismatch,
     errors.StorageUnavailable,
+    errors.RateLimited,
     refusals.Unauthenticated,
     refusals.Forbidden,
     refusals.UriTooLong,
@@ -136,7 +137,7 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
-    headers = ["X-Correlation-Id"]
+    headers = ["X-Correlation-Id", *words.RATE_LIMIT]
     headers += ["Idempotency-Replayed"] if operation.body else []
     headers += ["Location"] if status == 201 else []
     return {**_answer(operation.result, {200: "Done", 201: "Created"}[status]), "headers": _headers(headers)}
@@ -157,6 +158,8 @@ def _refusals(kinds: Iterable[type[BillingError]]) -> dict[str, Any]:
 def _refusal(by_code: dict[str, type[BillingError]]) -> dict[str, Any]:
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in by_code}
     names = {"x-correlation-id", *(name for kind in by_code.values() for name in refusal_headers(kind))}
+    if errors.RateLimited.code in by_code:
+        names |= {name.lower() for name in words.RATE_LIMIT}
     return {
         "description": ", ".join(f"`{code}`" for code in by_code),
         "headers": _headers(name for name in words.HEADERS if name.lower() in names),

@@ -105,7 +105,21 @@ BODIES: Final[Mapping[str, Any]] = {
 }
 
 _TEXT: Final = {"type": "string"}
+# Of what is admitted and of what is not (429); there only while a limit is set.
+RATE_LIMIT: Final[Mapping[str, Any]] = {
+    "RateLimit": {
+        "description": "How many requests are left, and in how many seconds there will be more.",
+        "schema": _TEXT,
+        "example": '"merchant";r=599;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "Requests (q) of one merchant in so many seconds (w), and how many of them at once.",
+        "schema": _TEXT,
+        "example": '"merchant";q=6000;w=60;billing-burst=600',
+    },
+}
 HEADERS: Final[Mapping[str, Any]] = {
+    **RATE_LIMIT,
     "X-Correlation-Id": {
         "description": "The request's name in logs and events.",
         "required": True,

@@ -36,6 +36,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     errors.IdempotencyKeyInUse: (409, "The first request is still running"),
     errors.PlatformError: (502, "The payment platform did not do what was asked"),
     errors.StorageUnavailable: (503, "Billing is not available right now"),
+    errors.RateLimited: (429, "Too many requests"),
     errors.PublishingUnavailable: (503, "Messages cannot be sent right now"),
     refusals.Unauthenticated: (401, "No valid token"),
     refusals.Forbidden: (403, "The token does not allow this"),

@@ -12,6 +12,7 @@ from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_http.metrics import HttpMetrics
+from billing_http.rate_limits import RateLimits
 from billing_http.tokens import TokenVerifier
 
 # Asks whether a server is there: False or an error says it is not. May hang; the one who asks sees to that.
@@ -33,6 +34,7 @@ class Billing(TypedDict):
     """Use cases and adapters, opened."""
 
     tokens: TokenVerifier
+    limits: RateLimits | None
     activate_trial: ActivateTrial
     create_purchase: CreatePurchase
     read: ReadBilling

@@ -6,6 +6,7 @@ In development `.env` is read too. Any value may come from a file instead: `BILL
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from billing_core.domain.packs import PriceBook, default_price_book
+from billing_core.domain.rate_limits import MOST_PER_MINUTE, RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
 
@@ -21,6 +23,10 @@ PREFIX = "BILLING_"
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105 - refused in production
 SHORTEST_SECRET_BYTES = 32
 KNOWN_PLATFORMS = ("shopify", "stripe", "sandbox")
+# Each has a former one beside it while it is replaced.
+REPLACED_SECRETS = ("jwt_secret", "jwt_public_key", "shopify_client_secret", "stripe_webhook_secret")
+CALLED_URLS = ("jwt_jwks_url", "shopify_base_url", "shopify_token_url", "shopify_partner_base_url", "stripe_base_url")
+REQUESTS_PER_MINUTE = {"production": 6000, "development": 0}
 
 _Csv = Annotated[tuple[str, ...], NoDecode]
 
@@ -57,6 +63,13 @@ class Settings(BaseSettings):
     nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
 
+    rate_limit_per_minute: int | None = Field(
+        None, ge=0, le=MOST_PER_MINUTE, description="Requests of one merchant; 0 is off. Default: 6000 in production"
+    )
+    rate_limit_burst: int | None = Field(
+        None, ge=1, le=MOST_PER_MINUTE, description="How many of them at once; default: a tenth"
+    )
+
     platforms: _Csv = Field(("sandbox",), description="Comma list of shopify, stripe, sandbox")
     catalog: Path | None = Field(None, description="TOML file with packs and trial terms; default: built in")
     return_url_hosts: _Csv = Field((), description="Comma list of hosts merchants may return to; empty: any https host")
@@ -65,6 +78,8 @@ class Settings(BaseSettings):
     jwt_public_key: SecretStr | None = Field(
         None, description="PEM public key (text, or a file's path) of RS256, ES256 or EdDSA tokens"
     )
+    jwt_secret_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
+    jwt_public_key_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
     jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its keys (https)")
     jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
     jwt_audience: str = Field("billing", description="Required aud of tokens")
@@ -115,7 +130,7 @@ class Settings(BaseSettings):
             raise ValueError("must begin with postgresql://")
         return value
 
-    @field_validator("jwt_public_key")
+    @field_validator("jwt_public_key", "jwt_public_key_previous")
     @classmethod
     def _read_pem(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or "-----BEGIN" in value.get_secret_value():
@@ -147,8 +162,19 @@ class Settings(BaseSettings):
         """Where merchants may be sent back to."""
         return ReturnUrlPolicy(hosts=frozenset(self.return_url_hosts), allow_loopback_http=self.env == "development")
 
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often a merchant may ask; None where that is not limited, as in development unless it is set."""
+        per_minute = self.rate_limit_per_minute
+        if per_minute is None:
+            per_minute = REQUESTS_PER_MINUTE[self.env]
+        if per_minute == 0:
+            return None
+        return RateLimit(per_minute=per_minute, burst=self.rate_limit_burst or -(-per_minute // 10))
+
     def signing_secret(self) -> str | None:
-        """The HS256 secret in force: the configured one, else in development, without other keys, the sample one."""
+        """The secret HS256 tokens are signed with: the one configured, else in development, without other keys, the
+        sample."""
         if self.jwt_secret is not None:
             return self.jwt_secret.get_secret_value()
         asymmetric = self.jwt_public_key or self.jwt_jwks_url
@@ -171,11 +197,12 @@ class Settings(BaseSettings):
         keys = [self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url]
         if not any(keys):
             faults.append("set BILLING_JWT_SECRET, BILLING_JWT_PUBLIC_KEY or BILLING_JWT_JWKS_URL")
-        secret = self.jwt_secret.get_secret_value() if self.jwt_secret is not None else None
-        if secret is not None and len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            faults.append(f"BILLING_JWT_SECRET must have at least {SHORTEST_SECRET_BYTES} bytes (RFC 7518 §3.2)")
-        if secret == DEVELOPMENT_SECRET:
-            faults.append("BILLING_JWT_SECRET is the development sample; make one with `openssl rand -base64 48`")
+        for name in ("jwt_secret", "jwt_secret_previous"):
+            faults += _secret_faults(_variable(name), getattr(self, name))
+        for name in REPLACED_SECRETS:
+            faults += _replacement_faults(_variable(name), getattr(self, name), getattr(self, f"{name}_previous"))
+        urls = {name: getattr(self, name) for name in CALLED_URLS}
+        faults += [f"{_variable(name)} must begin with https://" for name, url in urls.items() if _is_plain(url)]
         if "sandbox" in self.platforms:
             faults.append("take sandbox out of BILLING_PLATFORMS: it gives credits for no money")
         if "billing:billing@" in self.database_url.get_secret_value():
@@ -194,6 +221,35 @@ def load_settings(**overrides: Any) -> Settings:
     if faults := settings.production_faults():
         raise InvalidConfiguration("refusing to start in production:\n" + "\n".join(f"- {each}" for each in faults))
     return settings
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _secret_faults(variable: str, given: SecretStr | None) -> Iterator[str]:
+    if given is None:
+        return
+    secret = given.get_secret_value()
+    if len(secret.encode()) < SHORTEST_SECRET_BYTES:
+        yield f"{variable} must have at least {SHORTEST_SECRET_BYTES} bytes (RFC 7518 §3.2)"
+    if secret == DEVELOPMENT_SECRET:
+        yield f"{variable} is the development sample; make one with `openssl rand -base64 48`"
+
+
+def _replacement_faults(variable: str, given: SecretStr | None, previous: SecretStr | None) -> Iterator[str]:
+    if previous is not None and given is None:
+        yield f"{variable}_PREVIOUS is set without {variable}: the new one belongs there"
+    elif previous is not None and _stripped(previous) == _stripped(given):
+        yield f"{variable}_PREVIOUS is the same as {variable}: unset it"
+
+
+def _stripped(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value().strip()
+
+
+def _is_plain(url: str | None) -> bool:
+    return url is not None and not url.lower().startswith("https://")
 
 
 class _FileSource(PydanticBaseSettingsSource):

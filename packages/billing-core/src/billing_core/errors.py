@@ -192,6 +192,19 @@ class IdempotencyKeyInUse(BillingError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(BillingError):
+    """The merchant asked more often than its rate limit allows. `retry_after_s` is in seconds."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, *, per_minute: int, burst: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"A merchant may make {per_minute} requests a minute, {burst} of them at once. "
+            f"Nothing was done: send the same request again in {retry_after_s} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
 # --- the payment platform ------------------------------------------------------------------------------------------
 
 
@@ -267,6 +280,12 @@ class ReferenceAlreadyClaimed(BillingError):
     """A platform reference belongs to another purchase already."""
 
     code = "REFERENCE_ALREADY_CLAIMED"
+
+
+class SharedUsageUnavailable(BillingError):
+    """What the processes admitted together cannot be told; each keeps to its rate limits by itself meanwhile."""
+
+    code = "SHARED_USAGE_UNAVAILABLE"
 
 
 class PublishingUnavailable(BillingError):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         InMemoryReplayCache,
         InMemorySender,
         InMemoryStorage,
+        InMemoryUsage,
     )
     from billing_core.testing.scripted_platform import ScriptedPlatform
 
@@ -38,6 +39,7 @@ _HOME = {
     "InMemoryReplayCache": "memory",
     "InMemorySender": "memory",
     "InMemoryStorage": "memory",
+    "InMemoryUsage": "memory",
     "ScriptedPlatform": "scripted_platform",
     "SequentialIds": "clock",
     "a_caller": "builders",
@@ -61,6 +63,7 @@ __all__ = [
     "InMemoryReplayCache",
     "InMemorySender",
     "InMemoryStorage",
+    "InMemoryUsage",
     "ScriptedPlatform",
     "SequentialIds",
     "a_caller",

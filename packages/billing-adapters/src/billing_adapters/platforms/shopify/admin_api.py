@@ -1,12 +1,12 @@
 """Shopify's GraphQL Admin API: one shop, one document, one answer."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 
 from billing_adapters.logs import get_logger
+from billing_adapters.outbound import is_shop_domain
 from billing_adapters.platforms.shopify.answers import read_answer
 from billing_adapters.platforms.shopify.shapes import NAME
 from billing_adapters.platforms.shopify.throttles import Throttles
@@ -14,8 +14,6 @@ from billing_adapters.platforms.shopify.tokens import Tokens
 from billing_adapters.platforms.shopify.wire import Wire
 from billing_core.errors import PlatformAuthError, PlatformThrottled
 from billing_core.ports.platforms import PlatformAccount
-
-_SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 
 
 class AdminApi:
@@ -71,7 +69,7 @@ class AdminApi:
             return self._base_url.rstrip("/") + path
         if account.platform_domain is None:
             raise PlatformAuthError(NAME, "the merchant was announced without its shop's domain (platform_domain)")
-        if not _SHOP_DOMAIN.fullmatch(account.platform_domain):
+        if not is_shop_domain(account.platform_domain):
             raise PlatformAuthError(NAME, "the merchant's platform_domain is not a *.myshopify.com domain")
         return f"https://{account.platform_domain}{path}"
 
