@@ -123,9 +123,10 @@ async def open_door(
     sender: MessageSender | None = None,
     platforms: Mapping[str, PaymentPlatform] | None = None,
     crowded: bool = False,
+    spans: Any = None,
 ) -> AsyncIterator[Door]:
-    """This will run the app over `billing`; with another sender or other platforms than its own, where given, and as
-    if more were asked of the database than it can do where it is `crowded`."""
+    """This will run the app over `billing`; with another sender or other platforms than its own, where given, as if
+    more were asked of the database than it can do where it is `crowded`, and in `spans` where there are any."""
     settings, drain = settings or some_settings(), Drain()
     probes: dict[str, Probe] = {"postgres": up, "redis": up, "nats": up}
     opened = Billing(
@@ -138,6 +139,7 @@ async def open_door(
         nats=NatsConnection("nats://127.0.0.1:1", name="tests"),
         probes=probes,
         is_crowded=lambda: crowded,
+        spans=spans,
     )
     app = create_app(settings, lambda _: nullcontext(opened), drain=drain)
     async with app.router.lifespan_context(app) as state:

@@ -118,7 +118,10 @@ def _header(name: str, schema: dict[str, Any], *, required: bool = False) -> dic
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{operation.result.__name__}"}
-    headers = {"X-Correlation-Id": {"schema": {"type": "string"}}}
+    headers: dict[str, Any] = {
+        "X-Correlation-Id": {"schema": {"type": "string"}},
+        "traceresponse": {"schema": {"type": "string"}, "description": "The answer's span, where traces are exported."},
+    }
     if operation.body:
         headers["Idempotency-Replayed"] = {"schema": {"const": "true"}}
     if status == 201:
