@@ -20,6 +20,8 @@ HEAVY = (
     "joserfc",
     "matplotlib",
     "nats",
+    "opentelemetry",
+    "prometheus_client",
     "pyarrow",
     "pydantic_settings",
     "redis",

@@ -125,9 +125,11 @@ async def open_door(
     platforms: Mapping[str, PaymentPlatform] | None = None,
     crowded: bool = False,
     limits: RateLimits | None = None,
+    spans: Any = None,
 ) -> AsyncIterator[Door]:
     """This will run the app over `billing`; with another sender or other platforms than its own, where given, and as
-    if more were asked of the database than it can do where it is `crowded`; with rate limits where they are given."""
+    if more were asked of the database than it can do where it is `crowded`; with rate limits and in `spans` where they
+    are given."""
     settings, drain = settings or some_settings(), Drain()
     probes: dict[str, Probe] = {"postgres": up, "redis": up, "nats": up}
     opened = Billing(
@@ -141,6 +143,7 @@ async def open_door(
         nats=NatsConnection("nats://127.0.0.1:1", name="tests"),
         probes=probes,
         is_crowded=lambda: crowded,
+        spans=spans,
     )
     app = create_app(settings, lambda _: nullcontext(opened), drain=drain)
     async with app.router.lifespan_context(app) as state:

@@ -1,20 +1,11 @@
 """Metrics in Prometheus' text format. Every label comes from a closed set, so the number of series is bounded."""
 
 from functools import cache
-from importlib.metadata import version
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    generate_latest,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from billing_adapters.prometheus.process import ProcessMetrics
 from billing_http.rate_limits import RateLimits
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -28,9 +19,7 @@ class HttpMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.process = ProcessMetrics(self.registry, app="http")
         self._requests = Counter(
             "billing_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
         )
@@ -53,8 +42,6 @@ class HttpMetrics:
         in_flight.set_function(lambda: self.in_flight)
         # Finding a series among the labels takes as long as counting in it.
         self._series = cache(self._find_series)
-        build = Gauge("billing_build_info", "The version that runs", ["version"], registry=self.registry)
-        build.labels(version("billing-http")).set(1)
 
     def observe(self, *, method: str, route: str | None, status: int, problem: str | None, duration_s: float) -> None:
         """This will count one answered request. `route` is the template, None where the path is none of ours."""

@@ -137,7 +137,7 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
-    headers = ["X-Correlation-Id", *words.RATE_LIMIT]
+    headers = ["X-Correlation-Id", "traceresponse", *words.RATE_LIMIT]
     headers += ["Idempotency-Replayed"] if operation.body else []
     headers += ["Location"] if status == 201 else []
     return {**_answer(operation.result, {200: "Done", 201: "Created"}[status]), "headers": _headers(headers)}

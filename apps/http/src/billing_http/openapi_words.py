@@ -120,6 +120,11 @@ RATE_LIMIT: Final[Mapping[str, Any]] = {
 }
 HEADERS: Final[Mapping[str, Any]] = {
     **RATE_LIMIT,
+    "traceresponse": {
+        "description": "The answer's span, where traces are exported (W3C Trace Context, level 2).",
+        "schema": _TEXT,
+        "example": "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+    },
     "X-Correlation-Id": {
         "description": "The request's name in logs and events.",
         "required": True,

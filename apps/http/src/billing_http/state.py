@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.settings import Settings
@@ -14,6 +14,9 @@ from billing_core.use_cases.read_billing import ReadBilling
 from billing_http.metrics import HttpMetrics
 from billing_http.rate_limits import RateLimits
 from billing_http.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from billing_http.tracing import RequestSpans
 
 # Asks whether a server is there: False or an error says it is not. May hang; the one who asks sees to that.
 Probe = Callable[[], Awaitable[bool | None]]
@@ -43,6 +46,7 @@ class Billing(TypedDict):
     nats: NatsConnection
     probes: Mapping[str, Probe]
     is_crowded: Callable[[], bool]  # whether whoever wants the database now would wait in vain
+    spans: NotRequired["RequestSpans | None"]  # None where no traces are exported
 
 
 class State(Billing):

@@ -3,8 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-
-from redis.asyncio import Redis
+from typing import TYPE_CHECKING
 
 from billing_adapters.nats.connection import NatsConnection, open_nats
 from billing_adapters.platforms import Platforms, open_platforms
@@ -12,28 +11,42 @@ from billing_adapters.postgres.database import Database, open_database
 from billing_adapters.postgres.patience import PATIENT, Patience
 from billing_adapters.redis.client import open_redis
 from billing_adapters.settings import Settings
+from billing_adapters.tracing import open_tracing, spans_of_queries
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from billing_adapters.opentelemetry.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the adapters of one process share."""
+    """What the adapters of one process share. `tracing` is None where no traces are exported."""
 
     database: Database
-    redis: Redis
+    redis: "Redis"
     nats: NatsConnection
     platforms: Platforms
+    tracing: "Tracing | None" = None
 
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, *, app: str, patience: Patience = PATIENT, every_merchant: bool = False
+    settings: Settings,
+    *,
+    app: str,
+    patience: Patience = PATIENT,
+    every_merchant: bool = False,
+    traced: bool = False,
 ) -> AsyncIterator[Resources]:
-    """This will open Postgres, Redis, NATS and the payment platforms' clients, under the name `billing-{app}`.
+    """This will open Postgres, Redis, NATS and the payment platforms' clients, under the name `billing-{app}`; where it
+    is to be `traced` and traces are configured, their exporter before all others.
 
     `patience` is how long Postgres is waited for, `every_merchant` is for who works for all of them. None of the
     servers need be there: each connects when it can, and what needs it says so until then.
     """
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(open_tracing(settings, app=app)) if traced else None
         database = await stack.enter_async_context(
             open_database(
                 settings.database_url.get_secret_value(),
@@ -41,9 +54,10 @@ async def open_resources(
                 application_name=f"billing-{app}",
                 patience=patience,
                 every_merchant=every_merchant,
+                queried=spans_of_queries(tracing),
             )
         )
         redis = await stack.enter_async_context(open_redis(settings.redis_url.get_secret_value()))
         nats = await stack.enter_async_context(open_nats(settings.nats_url.get_secret_value(), name=f"billing-{app}"))
         platforms = await stack.enter_async_context(open_platforms(settings, database))
-        yield Resources(database=database, redis=redis, nats=nats, platforms=platforms)
+        yield Resources(database=database, redis=redis, nats=nats, platforms=platforms, tracing=tracing)

@@ -45,13 +45,13 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production"] = Field("development", description="development or production")
-    host: str = Field("127.0.0.1", description="Address the HTTP app listens on")
+    host: str = Field("127.0.0.1", description="Address the HTTP app and the worker's metrics listen on")
     port: int = Field(8016, ge=0, le=65535, description="Port the HTTP app listens on")
     public_url: str | None = Field(None, description="How browsers reach the HTTP app; default http://HOST:PORT")
     docs: bool = Field(False, description="Serve /openapi.json and /docs")
     development_page: bool = Field(False, description="Serve the development page at /")
     metrics_auth: Literal["token", "off"] = Field("token", description="Whether /metrics needs a token")
-    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics; 0 is off")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics and health; 0 is off")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
 
     database_url: SecretStr = Field(
@@ -104,7 +104,12 @@ class Settings(BaseSettings):
     stripe_checkout_hosts: _Csv = Field((), description="Your own checkout domains, besides checkout.stripe.com")
     stripe_requests_per_second: float = Field(20.0, gt=0, le=100, description="Calls each process makes at most")
     webhook_door: bool = Field(False, description="Serve /webhooks/shopify, /webhooks/stripe; needs the WEBHOOK stream")
-    otel_endpoint: str | None = Field(None, description="OpenTelemetry collector; unset is off")
+    otel_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="OpenTelemetry collector, http://HOST:4318; unset is off"
+    )
+    otel_sample_ratio: float = Field(
+        0.1, ge=0, le=1, description="Share of the traces begun here that are exported; callers decide about theirs"
+    )
 
     @field_validator("env", "log_level", "metrics_auth", mode="before")
     @classmethod

@@ -65,7 +65,7 @@ def encode_event(change: Change, sequence: int) -> bytes:
         "time": rfc3339(change.at),
         "datacontenttype": "application/json",
         "correlationid": change.by.correlation_id,
-        "traceparent": change.by.traceparent or _traceparent_of(change.by.correlation_id),
+        "traceparent": change.by.traceparent or untraced(change.by.correlation_id),
         "sequence": sequence,
         "data": change.fact,
     }
@@ -104,8 +104,8 @@ def _event_of(fact: type[Fact]) -> type[Event[Fact]]:
     return Event[fact]  # type: ignore[valid-type]
 
 
-def _traceparent_of(correlation_id: str) -> str:
-    """The trace of something nobody traced (W3C Trace Context, not sampled): the same for all it brought about."""
+def untraced(correlation_id: str) -> str:
+    """The traceparent of what nobody traced (W3C Trace Context, not sampled): the same for all it brought about."""
     digest = hashlib.sha256(correlation_id.encode()).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-00"
 
@@ -115,12 +115,14 @@ def _traceparent_of(correlation_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundMessage:
-    """A message as it arrived: `attempt` counts its deliveries from 1."""
+    """A message as it arrived: `attempt` counts its deliveries from 1. `traceparent` is what it is handled under, where
+    whoever received it goes on with its trace; it stands before the message's own."""
 
     subject: str
     body: bytes
     headers: Mapping[str, str]
     attempt: int = 1
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +145,13 @@ def open_envelope(message: InboundMessage) -> Envelope:
         bare_id = message.headers.get("Nats-Msg-Id", "")
         if not _MESSAGE_ID.fullmatch(bare_id):
             bare_id = message_digest(message.body)
-        return Envelope(message_id=bare_id, data=document, **_tracing(message.headers, {}, bare_id))
+        return Envelope(message_id=bare_id, data=document, **_tracing(message, {}, bare_id))
     message_id, data = document.get("id"), document.get("data")
     if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
         raise MalformedMessage("the CloudEvent's id must be 1-255 visible ASCII characters")
     if not isinstance(data, dict):
         raise MalformedMessage("the CloudEvent's data must be a JSON object")
-    return Envelope(message_id=message_id, data=data, **_tracing(message.headers, document, message_id))
+    return Envelope(message_id=message_id, data=data, **_tracing(message, document, message_id))
 
 
 def message_digest(body: bytes) -> str:
@@ -157,9 +159,9 @@ def message_digest(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
 
 
-def _tracing(headers: Mapping[str, str], document: Mapping[str, Any], message_id: str) -> dict[str, Any]:
-    correlation = document.get("correlationid", headers.get("X-Correlation-Id"))
-    traceparent = document.get("traceparent", headers.get("traceparent"))
+def _tracing(message: InboundMessage, document: Mapping[str, Any], message_id: str) -> dict[str, Any]:
+    correlation = document.get("correlationid", message.headers.get("X-Correlation-Id"))
+    traceparent = message.traceparent or document.get("traceparent", message.headers.get("traceparent"))
     if not isinstance(correlation, str) or not _CORRELATION_ID.fullmatch(correlation):
         correlation = message_id if _CORRELATION_ID.fullmatch(message_id) else message_digest(message_id.encode())
     well_formed = isinstance(traceparent, str) and _TRACEPARENT.fullmatch(traceparent)

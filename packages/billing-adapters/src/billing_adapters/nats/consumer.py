@@ -76,12 +76,7 @@ class NatsConsumer:
 
     async def pending(self) -> int | None:
         """How many messages are not done yet, delivered or not; None where that cannot be told now."""
-        try:
-            info = await self._connection.jetstream.consumer_info(self._plan.stream, self._plan.durable)
-        except _OUTAGE as failure:
-            self._connection.warn(f"no figures of {self._plan.durable}", failure)
-            return None
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        return await pending(self._connection, self._plan)
 
     async def _fetch(self, batch: int, deadline: float) -> Sequence[Delivery]:
         try:
@@ -99,6 +94,16 @@ class NatsConsumer:
             return await self._connection.wait_connected(left_s)
         await asyncio.sleep(max(min(left_s, TRY_AGAIN_AFTER_S), 0))
         return left_s > TRY_AGAIN_AFTER_S
+
+
+async def pending(connection: NatsConnection, plan: ConsumerPlan) -> int | None:
+    """How many messages of a consumer are not done yet, delivered or not; None where that cannot be told now."""
+    try:
+        info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
+    except _OUTAGE as failure:
+        connection.warn(f"no figures of {plan.durable}", failure)
+        return None
+    return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
 def inbound(delivered: Msg) -> InboundMessage:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, literal_column, select
 from billing_adapters.logs import get_logger
 from billing_adapters.postgres.bell import BellRope
 from billing_adapters.postgres.patience import PROMPT, Patience
-from billing_adapters.postgres.pool import Pool
+from billing_adapters.postgres.pool import Pool, PoolFigures
 from billing_adapters.postgres.refusals import is_broken, translated
 from billing_adapters.postgres.row_security import EVERY_MERCHANT, NO_MERCHANT, SETTING, narrowing
 from billing_adapters.postgres.statements import Statement
@@ -46,6 +46,8 @@ _UNBOUND: Final = Statement(select(IS_UNBOUND.label("unbound")))
 
 # The machine's clock as it is, also where somebody set it back.
 Now = Callable[[], datetime]
+# Told each query when it is over, as asyncpg's `LoggedQuery`.
+Queried = Callable[[Any], None]
 _now: Final[Now] = partial(datetime.now, UTC)
 
 
@@ -61,8 +63,9 @@ class Database:
         patience: Patience,
         every_merchant: bool,
         now: Now = _now,
+        queried: Queried | None = None,
     ) -> None:
-        self._url, self.patience, self._now = asyncpg_url(url), patience, now
+        self._url, self.patience, self._now, self._queried = asyncpg_url(url), patience, now, queried
         # How far our clock was ahead of the server's when it was last pinged, in seconds; negative: behind.
         self.clock_ahead_s = 0.0
         self._settings = {
@@ -79,6 +82,10 @@ class Database:
     def is_crowded(self) -> bool:
         """Whether whoever wants a connection now would probably wait in vain."""
         return self._pool.is_crowded
+
+    def pool_figures(self) -> PoolFigures:
+        """How the pool stands; those aside are for leaders and not counted."""
+        return self._pool.figures
 
     async def ping(self) -> None:
         """This will ask the server for a sign of life, and warn where its clock is not ours: nobody else would tell.
@@ -192,7 +199,9 @@ class Database:
             await wire.command(text)
 
     def _make_pool(self, size: int) -> Pool:
-        return Pool(self._url, size=size, patience=self.patience, connect_options=self._connect_options())
+        connect = asyncpg.connect if self._queried is None else partial(_connect_observed, self._queried)
+        options = self._connect_options()
+        return Pool(self._url, size=size, patience=self.patience, connect_options=options, connect=connect)
 
     def _connect_options(self) -> dict[str, Any]:
         return {
@@ -210,10 +219,12 @@ def open_database(
     patience: Patience = PROMPT,
     every_merchant: bool = False,
     now: Now = _now,
+    queried: Queried | None = None,
 ) -> AbstractAsyncContextManager[Database]:
     """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
-    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's. Rows of merchants are
-    seen where a statement or transaction names their merchant, and all of them with `every_merchant`."""
+    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's; `queried` is told each
+    query when it is over. Rows of merchants are seen where a statement or transaction names their merchant, and all of
+    them with `every_merchant`."""
     return Database(
         url,
         pool_size=pool_size,
@@ -221,6 +232,7 @@ def open_database(
         patience=patience,
         every_merchant=every_merchant,
         now=now,
+        queried=queried,
     )
 
 
@@ -237,6 +249,12 @@ def asyncpg_url(url: str) -> str:
     """The URL as asyncpg wants it, without the driver's name SQLAlchemy's URLs carry."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}"
+
+
+async def _connect_observed(queried: Queried, url: str, **options: Any) -> Any:
+    connection = await asyncpg.connect(url, **options)
+    connection.add_query_logger(queried)
+    return connection
 
 
 def _as_it_is(connection: Any) -> Any:
