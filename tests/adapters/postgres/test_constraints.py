@@ -1,5 +1,6 @@
 """The database refuses what the domain would never make, by constraints that all have names."""
 
+import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -230,3 +231,16 @@ class TestRefusals:
             await uow.merchants.add([merchant])
             with pytest.raises(InvariantRefused):
                 await uow.inbox.record("source", [actor], MOMENT + timedelta(days=1))
+
+    @pytest.mark.parametrize(("source", "named"), [("a" * 256, "CheckViolationError (23514): inbox_"), ("a\0b", "22")])
+    async def test_what_was_refused_is_not_repeated(self, database: Database, source: str, named: str) -> None:
+        """PostgreSQL says "Failing row contains (…)", and so would every log of it: the kind, the code and the
+        constraint are told instead."""
+        async with PostgresUnits(database)() as uow:
+            with pytest.raises(InvariantRefused) as refused:
+                await uow.inbox.record("canary-4f1d" + source, ["some id"], MOMENT + timedelta(days=1))
+
+        told = "".join(traceback.format_exception(refused.value))
+        assert "canary-4f1d" not in told
+        assert "some id" not in told
+        assert named in told

@@ -74,7 +74,7 @@ async def test_it_is_served_where_asked_for(door: Door, billing: InMemoryBilling
     assert "POST /api/billing/purchases" in page.text
     assert "src=" not in page.text
     assert page.headers.get_list("content-security-policy") == [
-        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
     ]
 
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from billing_http.openapi import openapi_document
 from billing_http.state import State
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 _STYLE = """
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1c2430 }
 h2 { margin-top: 2.5rem; border-top: 1px solid #d5dbe3; padding-top: 1rem }
