@@ -17,7 +17,7 @@ UV = ROOT / "requirements-uv.lock"
 WORKSPACE = "billing"  # the project that has no code of its own: it brings the five together
 
 # What the Dockerfile's base image is.
-_IMAGE_ENVIRONMENT = {
+IMAGE_ENVIRONMENT = {
     "sys_platform": "linux",
     "platform_system": "Linux",
     "os_name": "posix",
@@ -65,7 +65,7 @@ def read_lock(path: Path) -> Sequence[Pin]:
 
 def read_image() -> Sequence[Pin]:
     """This will read what is in the image: the pins of its lock file that are installed on its system."""
-    return [pin for pin in read_lock(IMAGE) if pin.marker is None or Marker(pin.marker).evaluate(_IMAGE_ENVIRONMENT)]
+    return [pin for pin in read_lock(IMAGE) if pin.marker is None or Marker(pin.marker).evaluate(IMAGE_ENVIRONMENT)]
 
 
 def read_projects() -> Mapping[str, Project]:

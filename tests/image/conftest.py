@@ -88,13 +88,18 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     """What the Dockerfile's build installs, from the same locks in the same steps, in a folder of this run."""
     recipe, folder = Recipe(), tmp_path_factory.mktemp("image")
     environment = {**os.environ, **recipe.environment(stage=0), "UV_PYTHON": sys.executable, "VIRTUAL_ENV": ""}
-    del environment["UV_NO_CACHE"]  # what script/setup has fetched need not be fetched again
+    del environment["UV_NO_CACHE"]
+    environment["UV_VENV_CLEAR"] = "1"  # a second try begins anew
     environment["PATH"] = f"{ROOT / '.uv/bin'}{os.pathsep}{environment['PATH']}"
     environment.setdefault("UV_SYSTEM_CERTS", "1")
     for step in recipe.values("RUN", stage=0):
         if step.startswith("uv "):
             command = step.replace(INSTALLED, str(folder))
-            subprocess.run(["/bin/sh", "-ec", command], cwd=ROOT, env=environment, check=True)
+            # What script/setup has fetched is in uv's cache: a network is asked for only where that is not enough.
+            shell = ["/bin/sh", "-ec", command]
+            offline = subprocess.run(shell, cwd=ROOT, env=environment | {"UV_OFFLINE": "1"}, check=False)
+            if offline.returncode != 0:
+                subprocess.run(shell, cwd=ROOT, env=environment, check=True)
     return Image(folder, recipe)
 
 

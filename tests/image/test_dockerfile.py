@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from supply_chain.lock import read_projects
+from supply_chain.lock import IMAGE_ENVIRONMENT, read_projects
 from tests.image.recipe import ROOT, Recipe
 
 BY_DIGEST = re.compile(r"python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}")
@@ -26,6 +26,15 @@ def test_the_base_is_pinned_by_digest(recipe: Recipe) -> None:
         ["${PYTHON_IMAGE} AS build"],
         ["${PYTHON_IMAGE}"],
     ]
+
+
+def test_the_lock_is_for_the_python_of_the_base(recipe: Recipe) -> None:
+    """What is pinned for the image, and what is taken for its contents, is for the Python that is in it."""
+    python = recipe.argument("PYTHON_IMAGE").removeprefix("python:").partition("-")[0]
+
+    assert python == IMAGE_ENVIRONMENT["python_version"]
+    assert IMAGE_ENVIRONMENT["python_full_version"].startswith(f"{python}.")
+    assert f"--python-version {python} $own -c requirements.lock" in (ROOT / "script/lock").read_text()
 
 
 def test_it_runs_as_a_number_that_is_not_root(recipe: Recipe) -> None:
