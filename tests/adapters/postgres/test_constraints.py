@@ -1,5 +1,6 @@
 """The database refuses what the domain would never make, by constraints that all have names."""
 
+import traceback
 from datetime import timedelta
 from typing import Any
 
@@ -231,3 +232,21 @@ class TestRefusals:
             await uow.merchants.add([merchant])
             with pytest.raises(InvariantRefused):
                 await uow.inbox.record("source", [actor], MOMENT + timedelta(days=1))
+
+    @pytest.mark.parametrize(("more", "named"), [("a" * 256, "CheckViolationError (23514): inbox_"), ("\0", "(22")])
+    async def test_what_was_refused_is_not_repeated(self, database: Database, more: str, named: str) -> None:
+        """PostgreSQL says "Failing row contains (…)", and so would every log of it: the kind, the code and the
+        constraint are told instead."""
+        source, canary = "canary-4f1d" + more, "another-7e02"
+
+        async with PostgresUnits(database)() as uow:
+            with pytest.raises(InvariantRefused) as refused:
+                await uow.inbox.record(source, [canary], MOMENT + timedelta(days=1))
+
+        # What was raised with which words, without the lines of the code that stand between.
+        told = [line for line in traceback.format_exception(refused.value) if not line.startswith("  ")]
+        assert named in told[-1]
+        for text in told:
+            assert "canary-4f1d" not in text
+            assert "another-7e02" not in text
+            assert "Failing row" not in text

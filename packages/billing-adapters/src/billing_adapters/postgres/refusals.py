@@ -111,7 +111,8 @@ def is_broken(error: BaseException | None) -> bool:
 
 
 class Translated:
-    """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause."""
+    """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause, unless it would
+    tell the values it is about."""
 
     __slots__ = ()
 
@@ -122,8 +123,23 @@ class Translated:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """This will raise the refusal of a foreign error."""
-        if isinstance(error, FOREIGN):
-            raise refusal_of(error) from error
+        if not isinstance(error, FOREIGN):
+            return
+        refusal = refusal_of(error)
+        if (name := _name_without_values(error)) is None:
+            raise refusal from error
+        refusal.add_note(name)
+        raise refusal from None
+
+
+def _name_without_values(error: BaseException) -> str | None:
+    """What may stand in a log of an error whose own words have values in them, whole rows even ("Failing row contains
+    …"); None where they have none."""
+    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(("22", "23")):
+        return (
+            f"{type(error).__name__} ({error.sqlstate}): {getattr(error, 'constraint_name', None) or 'no constraint'}"
+        )
+    return None
 
 
 translated: Final = Translated()
