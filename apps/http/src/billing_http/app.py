@@ -43,6 +43,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with open_billing(settings) as billing:
+            billing["nats"].tell_denials(metrics.count_denial)
             yield State(**billing, settings=settings, metrics=metrics, drain=drain)
 
     app = _App(routes=_routes(settings), lifespan=lifespan, metrics=metrics)

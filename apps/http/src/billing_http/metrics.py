@@ -15,6 +15,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from billing_adapters.nats.denials import Denial
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 UNMATCHED = "unmatched"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -40,6 +42,12 @@ class HttpMetrics:
             registry=self.registry,
         )
         self._problems = Counter("billing_http_problems", "Refusals by code", ["code"], registry=self.registry)
+        self._nats_denied = Counter(
+            "billing_nats_denied",
+            "What NATS did not permit, by the permission that is missing",
+            ["operation", "permission"],
+            registry=self.registry,
+        )
         self.in_flight = 0  # a number, for a gauge locks it twice for each request
         in_flight = Gauge("billing_http_requests_in_flight", "Requests being answered", registry=self.registry)
         in_flight.set_function(lambda: self.in_flight)
@@ -56,6 +64,10 @@ class HttpMetrics:
         seconds.observe(duration_s)
         if problem is not None:
             self._problems.labels(problem).inc()
+
+    def count_denial(self, denial: Denial) -> None:
+        """This will count something NATS did not permit."""
+        self._nats_denied.labels(denial.operation, denial.permission).inc()
 
     def text(self) -> bytes:
         """Everything counted so far, as Prometheus reads it."""

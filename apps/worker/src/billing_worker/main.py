@@ -46,6 +46,7 @@ async def run(settings: Settings) -> None:
     await refuse_superuser(settings)
     async with open_resources(settings, app="worker") as resources:
         container = build_container(resources=resources, price_book=price_book)
+        resources.nats.tell_denials(container.metrics().count_denial)
         container.metrics().serve(settings.worker_metrics_port, settings.host)
         topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
         loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from billing_adapters.nats.denials import Denial
+
 
 class WorkerMetrics:
     """The worker's figures in a registry of their own."""
@@ -42,6 +44,16 @@ class WorkerMetrics:
         self.given_up = Gauge(
             "billing_messages_given_up", "Messages NATS stopped delivering to us.", registry=self.registry
         )
+        self.nats_denied = Counter(
+            "billing_nats_denied_total",
+            "What NATS did not permit, by the permission that is missing.",
+            ["operation", "permission"],
+            registry=self.registry,
+        )
+
+    def count_denial(self, denial: Denial) -> None:
+        """This will count something NATS did not permit."""
+        self.nats_denied.labels(denial.operation, denial.permission).inc()
 
     def serve(self, port: int, host: str) -> None:
         """This will answer Prometheus on a port of its own; 0 is off."""

@@ -1,0 +1,136 @@
+"""What NATS does not permit, told to whoever waits for an answer to it.
+
+The server says so beside the conversation: it drops what was sent, and whoever sent it would wait until the time is
+over and take it for an outage.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final
+
+from billing_adapters.nats.permissions import NatsUser, Permission, remedy
+from billing_core.errors import BrokerDenied
+
+OTHER: Final = "other"
+# nats-py passes the server's words on in small letters, the subject too.
+_VIOLATION: Final = re.compile(r'permissions violation for (publish|subscription)[^"]*"([^"]*)"')
+_OPERATIONS: Final = {"publish": "publish", "subscription": "subscribe"}
+_VERBS: Final = {
+    "connect": "let Billing in",
+    "publish": "permit Billing to publish to ",
+    "subscribe": "permit Billing to subscribe to ",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Denial:
+    """The server did not permit `operation` on `subject`. `permission` is the line that would (of a closed set, for
+    metrics), or `other`."""
+
+    operation: str
+    subject: str
+    permission: str
+    remedy: str
+    ends_all: bool = False  # nothing can be asked any more
+
+    @classmethod
+    def of_login(cls, remedy: str) -> "Denial":
+        """That we were not let in at all."""
+        return cls(operation="connect", subject="", permission="connect", remedy=remedy, ends_all=True)
+
+    @property
+    def error(self) -> BrokerDenied:
+        """The same as an error."""
+        detail = f"NATS does not {_VERBS[self.operation]}{self.subject}."
+        return BrokerDenied(detail, operation=self.operation, subject=self.subject, remedy=self.remedy)
+
+
+class Denials:
+    """What was denied to one process, and who waits for something that may be."""
+
+    def __init__(self, user: NatsUser | None, *, inbox_prefix: str) -> None:
+        """This will name what is missing of the permissions of `user` (None: of nobody in particular), who hears
+        answers below `inbox_prefix`."""
+        self._user, self._inbox = user, f"{inbox_prefix}."
+        self._waiting: dict[str, set[Watch]] = {}
+
+    def watching(self, subject: str) -> "Watch":
+        """For `async with`: while the block waits for an answer to what it publishes to the subject, it is ended with
+        BrokerDenied where the server does not permit that."""
+        return Watch(self._waiting, subject)
+
+    def heard(self, error: Exception) -> Denial | None:
+        """This will tell those who wait, where the error says that something was denied, and what it was."""
+        found = _VIOLATION.search(str(error))
+        if found is None:
+            return None
+        denial = self.denial(_OPERATIONS[found[1]], found[2])
+        if denial.operation == "publish":
+            for each in tuple(self._waiting.get(found[2], ())):
+                each.end(denial)
+        return denial
+
+    def denial(self, operation: str, subject: str) -> Denial:
+        """What to tell of a denial. The subject is told as whoever waits for it wrote it."""
+        is_inbox = operation == "subscribe" and subject.startswith(self._inbox.lower())
+        line = self._user.permission(operation, subject) if self._user else None
+        told = f"{self._inbox}>" if is_inbox else self._in_full(subject, line)
+        return Denial(
+            operation=operation,
+            subject=told,
+            permission=line.subject if line else OTHER,
+            remedy=remedy(self._user, operation, told),
+            ends_all=is_inbox,
+        )
+
+    def _in_full(self, subject: str, line: Permission | None) -> str:
+        """The subject as whoever waits for it wrote it. One with numbers in it, an acknowledgement's, is another one
+        every time; its line is not."""
+        if waiting := self._waiting.get(subject):
+            return next(iter(waiting)).subject
+        return line.subject if line else subject
+
+
+class Watch:
+    """A block that waits for an answer. A class and no generator, for every request passes here."""
+
+    __slots__ = ("_denial", "_everybody", "_timeout", "subject")
+
+    def __init__(self, everybody: "dict[str, set[Watch]]", subject: str) -> None:
+        self.subject = subject
+        self._everybody = everybody
+        self._denial: Denial | None = None
+
+    def end(self, denial: Denial) -> None:
+        """This will end the block with what the server said."""
+        self._denial = denial
+        self._timeout.reschedule(asyncio.get_running_loop().time())
+
+    async def __aenter__(self) -> None:
+        self._timeout = asyncio.timeout(None)
+        await self._timeout.__aenter__()
+        self._everybody.setdefault(self.subject.lower(), set()).add(self)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        name = self.subject.lower()
+        waiting = self._everybody[name]
+        waiting.discard(self)
+        if not waiting:
+            del self._everybody[name]
+        try:
+            await self._timeout.__aexit__(kind, error, traceback)
+        except TimeoutError:
+            if self._denial is None:
+                raise
+            raise self._denial.error from None
+        # nats-py may have swallowed our cancellation; then its own time-out came, for the same reason.
+        if self._denial is not None and isinstance(error, TimeoutError):
+            raise self._denial.error from None
+
+
+Tell = Callable[[Denial], None]
