@@ -54,7 +54,7 @@ async def _permissions(nats: NatsConnection, user: NatsUser, settings: Settings)
         granted = await nats.granted()
     except BrokerDenied as denied:
         return [warn(PERMISSIONS, f"not known: {denied.detail}", denied.remedy)]
-    except (PublishingUnavailable, KeyError, *NATS_FAILURES) as failure:
+    except (PublishingUnavailable, *NATS_FAILURES) as failure:
         return [warn(PERMISSIONS, f"not known: the server does not tell them ({failure!r})", None)]
     if granted is None and _is_production(settings):
         advice = f"Give each process its own user with the permissions of {ACCOUNTS_FILE}."

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, Final
@@ -16,6 +15,8 @@ from billing_adapters.nats.access import ANYBODY, NatsAccess, checked_servers
 from billing_adapters.nats.client import NatsClient
 from billing_adapters.nats.denials import Denial, Denials, Tell
 from billing_adapters.nats.permissions import USER_INFO
+from billing_adapters.nats.pings import Pings
+from billing_adapters.nats.rare_warnings import RareWarnings
 from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 # Whatever nats-py raises when the broker is away, slow or refuses: its own errors, the socket's, an answer that is
@@ -34,7 +35,6 @@ DENIED_WAIT_S = 5.0
 PING_INTERVAL_S = 10
 MAX_OUTSTANDING_PINGS = 2
 WATCH_EVERY_S = 0.5
-SAME_WARNING_EVERY_S = 30.0
 
 
 class NatsConnection:
@@ -56,15 +56,13 @@ class NatsConnection:
         self._access, self._login = access, access.check(self._servers)
         self._name, self._ping_interval_s, self._denied_wait_s = name, ping_interval_s, denied_wait_s
         self._client = Client()
-        self._denials = Denials(access.user, inbox_prefix=access.inbox_prefix)
-        self._tell: list[Tell] = []
-        self._why: str | BrokerDenied | None = None  # there is no connection
+        self._warnings = RareWarnings("nats", name)
+        self._denials = Denials(access.user, inbox_prefix=access.inbox_prefix, warnings=self._warnings)
+        self._why: str | Denial | None = None  # there is no connection
         self._heard = asyncio.Event()
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._pings: set[asyncio.Task[float]] = set()
-        self._ping: asyncio.Task[float] | None = None
-        self._warned_at: dict[str, float] = {}
+        self._pings = Pings()
         self._closing = self._ending = False
         self._log = get_logger("nats")
         # Counts up with every connection made: who prepared something looks whether to do it again.
@@ -94,21 +92,21 @@ class NatsConnection:
 
     def tell_denials(self, tell: Tell) -> None:
         """This will call `tell` with everything NATS does not permit from now on."""
-        self._tell.append(tell)
+        self._denials.listeners.append(tell)
 
     async def granted(self) -> Mapping[str, Any] | None:
         """What NATS permits us, as it tells it itself; None: everything. Raises BrokerDenied where not even that may be
         asked, PublishingUnavailable, or what nats-py raises."""
         reply = await self.client.request(USER_INFO, timeout=PING_TIMEOUT_S)
-        permissions: Mapping[str, Any] | None = json.loads(reply.data)["data"].get("permissions")
+        answer: dict[str, Any] = json.loads(reply.data)
+        if "data" not in answer:
+            raise ValueError(f"NATS does not tell what it permits: {answer.get('error')}")
+        permissions: Mapping[str, Any] | None = answer["data"].get("permissions")
         return permissions
 
     async def ping(self) -> None:
         """This will return once NATS answered. Raises PublishingUnavailable when it did not within a second."""
-        # A ping that nats-py gives up breaks its reader when the answer comes late, so ours is left to go on.
-        if self._ping is None or self._ping.done():
-            self._ping = self._send_ping(self.client)
-        answered, _ = await asyncio.wait({self._ping}, timeout=PING_TIMEOUT_S)
+        answered, _ = await asyncio.wait({self._pings.last_or_new(self.client)}, timeout=PING_TIMEOUT_S)
         if not self.is_connected or not all(ping.exception() is None for ping in answered if not ping.cancelled()):
             raise self._away()
         if not answered:
@@ -124,13 +122,7 @@ class NatsConnection:
 
     def warn(self, event: str, error: object = "no reason given", **more: object) -> None:
         """This will log a warning, but the same one at most every 30 seconds."""
-        told = f"{event}: {error!r}"
-        now = time.monotonic()
-        if now - self._warned_at.get(told, -SAME_WARNING_EVERY_S) >= SAME_WARNING_EVERY_S:
-            if len(self._warned_at) > 100:  # a text that is different every time must not fill the memory
-                self._warned_at.clear()
-            self._warned_at[told] = now
-            self._log.warning(event, error=str(error) or repr(error), connection=self._name, **more)
+        self._warnings.warn(event, error, **more)
 
     async def keep(self) -> None:
         """This will keep a client connected until it is told to `end`."""
@@ -142,8 +134,8 @@ class NatsConnection:
                 client = self._new_client()
                 await self._connect(client)
                 await self._watch(client)
-            except (BrokerDenied, *NATS_FAILURES):
-                pass  # told to `_on_error`
+            except (BrokerDenied, *NATS_FAILURES) as failure:  # mostly told to `_on_error`, better than here
+                self._why = self._why or str(failure)
             except Exception as failure:  # noqa: BLE001 - whatever it was: without a keeper there is no connection ever
                 self._why = str(failure)
                 self.warn("NATS connection failed", failure)
@@ -151,7 +143,7 @@ class NatsConnection:
                 await self._close(client)
             self._closing = False  # whoever ends us from now on may cancel us
             if not self._ending:
-                await asyncio.sleep(self._denied_wait_s if isinstance(self._why, BrokerDenied) else RECONNECT_WAIT_S)
+                await asyncio.sleep(self._denied_wait_s if isinstance(self._why, Denial) else RECONNECT_WAIT_S)
 
     async def end(self, keeper: asyncio.Task[None]) -> None:
         """This will end `keep`, and return once the connection is closed."""
@@ -199,7 +191,7 @@ class NatsConnection:
             self.connections += 1
             self._heard.set()
             self._connected.set()
-            self._warned_at.clear()
+            self._warnings.forget()
             self._log.info("NATS connected", connection=self._name)
 
     async def _try_inbox(self, client: Client) -> None:
@@ -223,15 +215,15 @@ class NatsConnection:
             return
         with suppress(PublishingUnavailable, *NATS_FAILURES):  # then it is told when it is missed
             for each in user.missing(await self.granted()):
-                self._tell_denied(self._denials.denial(each.operation, each.subject))
+                self._denials.tell(self._denials.denial(each.operation, each.subject))
 
     async def _close(self, client: Client) -> None:
         self._connected.clear()
         self._closing, was_connected = True, client.is_connected
-        self._ping = None  # one sent through this client is never answered
+        self._pings.leave()
         if was_connected:
             # Acknowledgements on their way arrive before the ping does; nothing else is worth waiting for.
-            await asyncio.wait({self._send_ping(client)}, timeout=CLOSE_TIMEOUT_S)
+            await asyncio.wait({self._pings.send(client)}, timeout=CLOSE_TIMEOUT_S)
         try:
             # After a handshake that failed nats-py waits in vain for what it has closed already.
             async with asyncio.timeout(CLOSE_TIMEOUT_S if was_connected else CLOSE_UNUSED_TIMEOUT_S):
@@ -239,19 +231,7 @@ class NatsConnection:
         except NATS_FAILURES as failure:  # it is given up anyway
             if was_connected:
                 self.warn("NATS connection not closed in order", failure)
-        for ping in self._pings:
-            ping.cancel()
-
-    def _send_ping(self, client: Client) -> asyncio.Task[float]:
-        ping = asyncio.create_task(client.rtt(timeout=60))
-        self._pings.add(ping)
-        ping.add_done_callback(self._forget_ping)
-        return ping
-
-    def _forget_ping(self, ping: asyncio.Task[float]) -> None:
-        self._pings.discard(ping)
-        if not ping.cancelled():
-            ping.exception()  # `ping` told it to whoever waited
+        self._pings.cancel()
 
     async def _on_disconnected(self) -> None:
         self._connected.clear()
@@ -266,18 +246,13 @@ class NatsConnection:
             self.warn("NATS error", error)
             return
         if denial.ends_all:
-            self._why = denial.error
+            self._why = denial
             self._lost.set()  # nothing is answered any more, and nobody would subscribe again
-        self._tell_denied(denial)
-
-    def _tell_denied(self, denial: Denial) -> None:
-        self.warn("NATS does not permit what Billing needs", denial.error, code=denial.error.code)
-        for tell in self._tell:
-            tell(denial)
+        self._denials.tell(denial)
 
     def _away(self) -> PublishingUnavailable:
-        if isinstance(self._why, BrokerDenied):
-            return self._why
+        if isinstance(self._why, Denial):
+            return self._why.error
         return PublishingUnavailable(f"NATS cannot be reached right now{f' ({self._why})' if self._why else ''}")
 
     async def _on_closed(self) -> None:

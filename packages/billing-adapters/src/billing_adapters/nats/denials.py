@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Final
 
 from billing_adapters.nats.permissions import NatsUser, Permission, remedy
+from billing_adapters.nats.rare_warnings import RareWarnings
 from billing_core.errors import BrokerDenied
 
 OTHER: Final = "other"
@@ -48,13 +49,17 @@ class Denial:
         return BrokerDenied(detail, operation=self.operation, subject=self.subject, remedy=self.remedy)
 
 
+Tell = Callable[[Denial], None]
+
+
 class Denials:
     """What was denied to one process, and who waits for something that may be."""
 
-    def __init__(self, user: NatsUser | None, *, inbox_prefix: str) -> None:
+    def __init__(self, user: NatsUser | None, *, inbox_prefix: str, warnings: RareWarnings) -> None:
         """This will name what is missing of the permissions of `user` (None: of nobody in particular), who hears
         answers below `inbox_prefix`."""
-        self._user, self._inbox = user, f"{inbox_prefix}."
+        self._user, self._inbox, self._warnings = user, f"{inbox_prefix}.", warnings
+        self.listeners: list[Tell] = []
         self._waiting: dict[str, set[Watch]] = {}
 
     def watching(self, subject: str) -> "Watch":
@@ -72,6 +77,13 @@ class Denials:
             for each in tuple(self._waiting.get(found[2], ())):
                 each.end(denial)
         return denial
+
+    def tell(self, denial: Denial) -> None:
+        """This will log what was denied, and tell whoever listens."""
+        error = denial.error
+        self._warnings.warn("NATS does not permit what Billing needs", error, code=error.code)
+        for listener in self.listeners:
+            listener(denial)
 
     def denial(self, operation: str, subject: str) -> Denial:
         """What to tell of a denial. The subject is told as whoever waits for it wrote it."""
@@ -131,6 +143,3 @@ class Watch:
         # nats-py may have swallowed our cancellation; then its own time-out came, for the same reason.
         if self._denial is not None and isinstance(error, TimeoutError):
             raise self._denial.error from None
-
-
-Tell = Callable[[Denial], None]
