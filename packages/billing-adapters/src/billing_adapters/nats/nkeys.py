@@ -39,9 +39,10 @@ class UserKey:
             decoded = base64.b32decode(seed + "=" * (-len(seed) % 8))
         except (binascii.Error, ValueError):  # told without what it was
             raise InvalidSeed from None
-        content, checksum = decoded[:-_CHECKSUM_BYTES], decoded[-_CHECKSUM_BYTES:]
+        content = decoded[:-_CHECKSUM_BYTES]
         kind, key = content[: len(_USER_SEED)], content[len(_USER_SEED) :]
-        if checksum != _checksum(content) or kind != _USER_SEED or len(key) != 32:
+        # Written anew it must be the same: its checksum too, and the bits its last letter has to spare.
+        if _encode(content) != seed or kind != _USER_SEED or len(key) != 32:
             raise InvalidSeed
         return cls(Ed25519PrivateKey.from_private_bytes(key))
 
