@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from billing_adapters.redis.client import REDIS_FAILURES
 from billing_adapters.redis.refusals import USERS_FILE, refusal
@@ -39,8 +39,8 @@ async def examine_redis(redis: Redis, settings: Settings) -> Sequence[Finding]:
 async def _may(redis: Redis, command: Sequence[str | int]) -> bool:
     try:
         await redis.execute_command(*command)  # type: ignore[no-untyped-call]
-    except NoPermissionError:  # that is the answer
-        return False
+    except ResponseError as refused:  # full, or a replica: that is no question of permissions, and told below
+        return not isinstance(refused, NoPermissionError)
     return True
 
 
