@@ -230,7 +230,7 @@ def _limited(url: str) -> str:
     (line,) = [each for each in SHIPPED.read_text("utf-8").splitlines() if each.startswith("user billing ")]
     rules = line.replace(PLACEHOLDER, hashlib.sha256(password.encode()).hexdigest()).split()[2:]
     with redis.Redis.from_url(url) as administrator:
-        administrator.execute_command("ACL", "SETUSER", "billing", *rules)  # type: ignore[no-untyped-call]
+        administrator.execute_command("ACL", "SETUSER", "billing", *rules)
     return f"redis://billing:{password}@{urlsplit(url).netloc.rpartition('@')[2]}/0"
 
 
@@ -242,7 +242,7 @@ def _parked(deployment: Deployment) -> str | None:
 
 def _answers(client: httpx2.Client) -> bool:
     try:
-        return client.get("/health/ready").json()["status"] == "ok"
+        return bool(client.get("/health/ready").json()["status"] == "ok")
     except httpx2.TransportError:  # not yet
         time.sleep(0.05)
         return False

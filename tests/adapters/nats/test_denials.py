@@ -13,7 +13,7 @@ from tests.nats_deployment import EVERYBODY_ELSE, NatsDeployment, make_streams
 
 from billing_adapters.nats.advisories import ensure_advisories
 from billing_adapters.nats.checking import check_streams
-from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection, open_nats
 from billing_adapters.nats.consumer import NatsConsumer
 from billing_adapters.nats.denials import Denial, Denials
 from billing_adapters.nats.nkeys import UserKey
@@ -23,7 +23,7 @@ from billing_adapters.nats.pull import Pull
 from billing_adapters.nats.rare_warnings import RareWarnings
 from billing_adapters.nats.streams import CONSUMERS, ensure_consumers, ensure_streams
 from billing_adapters.nats.tail import tail
-from billing_core.errors import BrokerDenied
+from billing_core.errors import BrokerDenied, PublishingUnavailable
 from billing_core.ports.publishing import OutboxEvent
 
 __all__ = ["nats", "running"]  # fixtures
@@ -148,21 +148,21 @@ class TestConsuming:
         """Nobody waits for an answer to them: without this, messages would come again for ever and nobody know why. It
         is one warning, however many there are."""
         nats.permit(without='"$JS.ACK.', user=WORKER)
-        worker = await connect(WORKER)
-        denied = denials_of(worker)
         others = await connect(EVERYBODY_ELSE)
         for number in range(3):
             await others.jetstream.publish(MERCHANTS.subject, b"%d" % number)
 
         with capture_logs() as logs:
+            worker = await connect(WORKER)
+            denied = denials_of(worker)
             for delivery in await a_consumer(worker).fetch(10, DEADLINE_S):
                 await delivery.ack()
-            await worker.ping()
+            await worker.granted()  # what was sent before it has been judged
 
         permission = f"$JS.ACK.MERCHANT.{MERCHANTS.durable}.>"
         acknowledged = [each for each in denied if each.permission == permission]
-        assert len(acknowledged) == 3
-        assert len([each for each in logs if permission in each.get("error", "")]) == 1
+        assert len(acknowledged) >= 3
+        assert len([each for each in logs if f"to {permission}." in each.get("error", "")]) == 1
 
     async def test_a_consumer_that_may_not_be_made_is_told(self, nats: NatsDeployment, connect: Connect) -> None:
         """It is deleted, and the worker may not make it anew."""
@@ -241,11 +241,10 @@ class TestConnecting:
 
             await eventually(asked_again)
             nats.permit()
-            connected = await connection.wait_connected(DEADLINE_S)
-            await connection.granted()
+
+            await eventually(lambda: answers(connection))
 
         assert (first.value.operation, first.value.subject) == ("subscribe", "_INBOX_billing_worker.>")
-        assert (connected, connection.connections) == (True, 1)
 
     async def test_answers_that_are_taken_away_later_are_told(
         self, nats: NatsDeployment, connect: Connect, eventually: Eventually
@@ -262,10 +261,9 @@ class TestConnecting:
             await worker.ping()
         nats.permit()
 
-        assert await worker.wait_connected(DEADLINE_S)
-        await worker.granted()
+        await eventually(lambda: answers(worker))
 
-    async def test_a_key_that_is_let_in_later_is_let_in(self, nats: NatsDeployment) -> None:
+    async def test_a_key_that_is_let_in_later_is_let_in(self, nats: NatsDeployment, eventually: Eventually) -> None:
         """Whoever is refused knocks again."""
         nats.permit(without="$BILLING_WORKER_NKEY", instead=UserKey.generate().public)
         access = nats.access(WORKER)
@@ -274,7 +272,7 @@ class TestConnecting:
                 await connection.ping()
             nats.permit()
 
-            assert await connection.wait_connected(DEADLINE_S)
+            await eventually(lambda: answers(connection))
 
 
 class TestDenials:
@@ -325,6 +323,15 @@ class TestDenials:
     ) -> None:
         """Of the accounts file."""
         assert remedy in self.denials(user).denial(operation, subject).remedy
+
+
+async def answers(connection: NatsConnection) -> bool:
+    """Whether questions are answered now; a server that reads its accounts anew cuts connections off meanwhile."""
+    try:
+        await connection.granted()
+    except (PublishingUnavailable, *NATS_FAILURES):
+        return False
+    return True
 
 
 def a_consumer(connection: NatsConnection) -> NatsConsumer:

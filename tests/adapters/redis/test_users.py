@@ -114,7 +114,6 @@ class TestShippedUser:
             "CONFIG GET *",
             "CONFIG SET maxmemory 1",
             "SHUTDOWN",
-            "DEBUG SLEEP 0",
             "ACL LIST",
             "ACL SETUSER x on",
             "CLIENT LIST",

@@ -227,10 +227,10 @@ def limited(redis_url: str) -> Iterator[str]:
     """A URL with a user who may only read."""
     with redis.Redis.from_url(redis_url) as client:
         rules = ("reset", "on", ">sample", "~billing:*", "+ping", "+get")
-        client.execute_command("ACL", "SETUSER", "reader", *rules)  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "SETUSER", "reader", *rules)
         place = urlsplit(redis_url).netloc.rpartition("@")[2]
         yield f"redis://reader:sample@{place}/0"
-        client.execute_command("ACL", "DELUSER", "reader")  # type: ignore[no-untyped-call]
+        client.execute_command("ACL", "DELUSER", "reader")
 
 
 class TestCommands:

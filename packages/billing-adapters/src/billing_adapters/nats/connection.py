@@ -197,7 +197,10 @@ class NatsConnection:
     async def _try_inbox(self, client: Client) -> None:
         """This will see whether answers may reach us: without them every question would seem to be an outage."""
         inbox = await client.subscribe(f"{client.new_inbox()}.*")
-        await client.flush(timeout=INBOX_TIMEOUT_S)  # answered after the server has told what it denies
+        # nats-py's ping overtakes what waits to be sent, so the first answer only says that it was sent; before the
+        # second one the server has told whether it denies it.
+        await client.flush(timeout=INBOX_TIMEOUT_S)
+        await client.flush(timeout=INBOX_TIMEOUT_S)
         if self._lost.is_set():
             raise self._away()
         await inbox.unsubscribe()
@@ -242,8 +245,9 @@ class NatsConnection:
         self._heard.set()
         denial = self._denials.heard(error) or self._access.refused(error, self._login)
         if denial is None:
-            self._why = str(error) or repr(error)
-            self.warn("NATS error", error)
+            if not self._closing:  # what is closed may well break
+                self._why = str(error) or repr(error)
+                self.warn("NATS error", error)
             return
         if denial.ends_all:
             self._why = denial
