@@ -308,6 +308,41 @@ class TestDenials:
 
         assert denial.error is not denial.error
 
+    async def test_whoever_is_cancelled_as_well_is_cancelled(self) -> None:
+        """A process that stops while it is denied something stops."""
+        denials = self.denials()
+
+        async def wait() -> None:
+            async with denials.watching("x"):
+                await asyncio.Event().wait()
+
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        denials.heard(Exception('permissions violation for publish to "x"'))
+        denials.heard(Exception('permissions violation for publish to "x"'))
+
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    async def test_told_twice_it_ends_once(self) -> None:
+        """And whoever was denied something can go on with something else."""
+        denials = self.denials()
+
+        async def go_on() -> str:
+            with pytest.raises(BrokerDenied):
+                async with denials.watching("x"):
+                    await asyncio.Event().wait()
+            await asyncio.sleep(0)
+            return "went on"
+
+        going = asyncio.create_task(go_on())
+        await asyncio.sleep(0)
+        for _ in range(3):
+            denials.heard(Exception('permissions violation for publish to "x"'))
+
+        assert (await going, going.cancelling()) == ("went on", 0)
+
     @pytest.mark.parametrize(
         ("user", "operation", "subject", "remedy"),
         [

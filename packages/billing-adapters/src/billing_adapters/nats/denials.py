@@ -107,39 +107,40 @@ class Denials:
 
 
 class Watch:
-    """A block that waits for an answer. A class and no generator, for every request passes here."""
+    """A block that waits for an answer: what `asyncio.timeout` is to a clock, this is to the server's word. A class and
+    no generator, for every request passes here."""
 
-    __slots__ = ("_denial", "_everybody", "_timeout", "subject")
+    __slots__ = ("_cancelling", "_denial", "_everybody", "_name", "_task", "subject")
 
     def __init__(self, everybody: "dict[str, set[Watch]]", subject: str) -> None:
-        self.subject = subject
+        self.subject, self._name = subject, subject.lower()
         self._everybody = everybody
         self._denial: Denial | None = None
 
     def end(self, denial: Denial) -> None:
         """This will end the block with what the server said."""
-        self._denial = denial
-        self._timeout.reschedule(asyncio.get_running_loop().time())
+        if self._denial is None:
+            self._denial = denial
+            self._task.cancel()
 
     async def __aenter__(self) -> None:
-        self._timeout = asyncio.timeout(None)
-        await self._timeout.__aenter__()
-        self._everybody.setdefault(self.subject.lower(), set()).add(self)
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("outside of a task nothing can be ended")
+        self._task, self._cancelling = task, task.cancelling()
+        self._everybody.setdefault(self._name, set()).add(self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        name = self.subject.lower()
-        waiting = self._everybody[name]
+        waiting = self._everybody[self._name]
         waiting.discard(self)
         if not waiting:
-            del self._everybody[name]
-        try:
-            await self._timeout.__aexit__(kind, error, traceback)
-        except TimeoutError:
-            if self._denial is None:
-                raise
-            raise self._denial.error from None
-        # nats-py may have swallowed our cancellation; then its own time-out came, for the same reason.
-        if self._denial is not None and isinstance(error, TimeoutError):
+            del self._everybody[self._name]
+        if self._denial is None:
+            return
+        # Somebody else may have cancelled us as well, and then that is what happened. nats-py may have swallowed our
+        # cancellation: then its own time-out came, for the same reason.
+        is_ours = self._task.uncancel() <= self._cancelling
+        if (is_ours and isinstance(error, asyncio.CancelledError)) or isinstance(error, TimeoutError):
             raise self._denial.error from None
