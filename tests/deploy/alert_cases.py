@@ -183,6 +183,12 @@ CASES: Final[dict[str, Case]] = {
         at="10m",
         labels={"server": "nats", **PROCESS},
     ),
+    "BillingNatsDenies": Case(
+        fires=_count("billing_nats_denied_total", 1, operation="publish", permission="evt.billing.>", **PROCESS),
+        quiet=_count("billing_nats_denied_total", 0, operation="publish", permission="evt.billing.>", **PROCESS),
+        at="15m",
+        labels={"operation": "publish", "permission": "evt.billing.>"},
+    ),
     "BillingRedisAway": Case(
         fires=_steady("billing_server_up", 0, server="redis", **PROCESS),
         quiet=_steady("billing_server_up", 1, server="redis", **PROCESS),

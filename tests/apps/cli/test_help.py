@@ -53,6 +53,7 @@ class TestHelp:
             "purchases list", "purchases show", "purchases history",
             "purchases reconcile", "purchases cancel", "purchases resolve", "events tail",
             "events republish", "parked list", "parked show", "parked replay", "parked drop", "config show",
+            "nats upgrade", "nats new-key",
         }  # fmt: skip
 
         assert expected <= {" ".join(path) for path in COMMANDS}
@@ -155,6 +156,8 @@ class TestUsage:
             ["purchases", "resolve", AN_ID, "--reason", "why"],
             ["purchases", "resolve", AN_ID, "--reason", "why", "--accept", "--dismiss"],
             ["events", "tail", "--since", "1 hour"],
+            ["nats", "new-key"],
+            ["doctor", "--as", "root"],
             ["parked", "replay", "x"],
             ["parked", "drop", "x", "--reason", "why"],
             ["parked", "drop", AN_ID],

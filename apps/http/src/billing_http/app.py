@@ -58,6 +58,7 @@ def create_app(
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         async with opening(settings) as billing:
             metrics.follow(billing["limits"])
+            billing["nats"].tell_denials(metrics.process.count_denial)
             yield State(**billing, settings=settings, metrics=metrics, drain=drain)
 
     app = _App(routes=_routes(settings), lifespan=lifespan, metrics=metrics)

@@ -54,6 +54,7 @@ async def run(settings: Settings) -> None:
             watching(resources, metrics.process),
         ):
             container = build_container(resources=resources, price_book=price_book, metrics=metrics)
+            resources.nats.tell_denials(metrics.process.count_denial)
             topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
             collect_garbage_seldom()
             if await run_loops((topology, *container.loops()), stop):

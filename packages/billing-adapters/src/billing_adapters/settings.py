@@ -58,8 +58,21 @@ class Settings(BaseSettings):
         SecretStr("postgresql://billing:billing@127.0.0.1:5432/billing"), description="PostgreSQL 18 or later"
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections each process keeps at most")
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey")
-    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; TLS: rediss://")
+    redis_ca_file: Path | None = Field(None, description="PEM of the authority that signed Redis' certificate")
+    redis_cert_file: Path | None = Field(None, description="PEM of our certificate, where Redis asks for one (mTLS)")
+    redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
+    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream; TLS: tls://")
+    nats_ca_file: Path | None = Field(None, description="PEM of the authority that signed NATS' certificate")
+    nats_cert_file: Path | None = Field(None, description="PEM of our certificate, where NATS asks for one (mTLS)")
+    nats_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
+    nats_nkey_seed: SecretStr | None = Field(None, description="Seed of our NATS user (SU…); billing nats new-key")
+    nats_creds_file: Path | None = Field(None, description="The .creds file of our NATS user, instead of a seed")
+    nats_inbox_prefix: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="Where NATS answers us; default _INBOX_billing_http, …_worker, …_cli",
+    )
     nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
 

@@ -294,6 +294,17 @@ class PublishingUnavailable(BillingError):
     code = "PUBLISHING_UNAVAILABLE"
 
 
+class BrokerDenied(PublishingUnavailable):
+    """The broker is there and does not permit what is asked of it. It is asked again all the same, for what it permits
+    may be mended while we run; `remedy` says how. `operation` is `connect`, `publish` or `subscribe`, to `subject`."""
+
+    code = "BROKER_DENIED"
+
+    def __init__(self, detail: str, *, operation: str, subject: str, remedy: str) -> None:
+        super().__init__(f"{detail} {remedy}")
+        self.detail, self.operation, self.subject, self.remedy = detail, operation, subject, remedy
+
+
 class MalformedMessage(BillingError):
     """A message from another service cannot be understood; it will be parked."""
 

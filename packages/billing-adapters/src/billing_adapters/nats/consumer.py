@@ -7,8 +7,9 @@ from collections.abc import Awaitable, Sequence
 from nats.aio.msg import Msg
 
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
+from billing_adapters.nats.plan import ConsumerPlan
 from billing_adapters.nats.pull import ConsumerGone, Pull
-from billing_adapters.nats.streams import ConsumerPlan, ensure_consumer
+from billing_adapters.nats.streams import ensure_consumer
 from billing_core.errors import PublishingUnavailable
 from billing_core.messages import InboundMessage
 

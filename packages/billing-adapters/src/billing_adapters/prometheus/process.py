@@ -15,6 +15,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from billing_adapters.nats.denials import Denial
 from billing_adapters.postgres.revisions import newest_revision
 from billing_core.errors import PlatformError
 
@@ -49,6 +50,12 @@ class ProcessMetrics:
             "How far the clock is ahead of the database's; negative where it is behind.",
             registry=registry,
         )
+        self._nats_denied = Counter(
+            "billing_nats_denied",
+            "What NATS did not permit, by the permission that is missing.",
+            ["operation", "permission"],
+            registry=registry,
+        )
         self._platform_seconds = Histogram(
             "billing_platform_call_seconds",
             "Time a call to a payment platform took.",
@@ -79,6 +86,10 @@ class ProcessMetrics:
     def beat(self) -> None:
         """This will note that the event loop turns."""
         self.beaten_at_s = time.monotonic()
+
+    def count_denial(self, denial: Denial) -> None:
+        """This will count something NATS did not permit."""
+        self._nats_denied.labels(denial.operation, denial.permission).inc()
 
     def note_platform_call(self, platform: str, error: PlatformError | None, duration_s: float) -> None:
         """This will count one call to a payment platform; `error` is how it failed."""
