@@ -94,7 +94,10 @@ def _ask_all(service: str, pins: Sequence[str], deadline_s: float, osv_url: str 
     batches = [pins[start::AT_ONCE] for start in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         answers = [pool.submit(_ask, service, batch, deadline_s, osv_url) for batch in batches if batch]
-        return [each for answer in answers for each in answer.result()]
+        told = [each for answer in answers for each in answer.result()]
+    if len(told) != len(pins):
+        raise NoAnswer(f"told of {len(told)} pins, asked about {len(pins)}")
+    return told
 
 
 def _ask(service: str, pins: Sequence[str], deadline_s: float, osv_url: str | None) -> Sequence[Any]:

@@ -22,9 +22,10 @@ CANARY_KNOWN = {CANARY: "PYSEC-2019-217"}
 
 @contextmanager
 def osv(
-    known: Known, *, status: int = 200, wait: Callable[[], object] | None = None
+    known: Known, *, status: int = 200, then: int = 200, wait: Callable[[], object] | None = None
 ) -> Iterator[tuple[str, list[str]]]:
-    """A service on this machine that speaks OSV's protocol, and what it was asked."""
+    """A service on this machine that speaks OSV's protocol, and what it was asked. It answers the canary with `status`,
+    and `then` everything else."""
     asked: list[str] = []
 
     class Service(BaseHTTPRequestHandler):
@@ -35,7 +36,7 @@ def osv(
             if wait is not None and pin != CANARY:
                 wait()
             body = json.dumps(_answer(query["package"]["name"], known[pin]) if pin in known else {}).encode()
-            self.send_response(status)
+            self.send_response(status if pin == CANARY else then)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -85,6 +86,14 @@ def test_a_service_in_trouble_is_no_answer() -> None:
     """500 is not `no advisories`."""
     with osv(CANARY_KNOWN, status=500) as (url, _), pytest.raises(NoAnswer, match="osv: "):
         audit(["idna==3.10"], within_s=LONG_S, osv_url=url)
+
+
+def test_a_service_that_falls_over_later_is_no_answer() -> None:
+    """It knew the canary, and of the rest it said nothing."""
+    with osv(CANARY_KNOWN, then=503) as (url, asked), pytest.raises(NoAnswer, match="osv: "):
+        audit(["idna==3.10"], within_s=LONG_S, osv_url=url)
+
+    assert asked == [CANARY, "idna==3.10"]
 
 
 def test_a_service_that_takes_too_long_is_given_up() -> None:
