@@ -25,7 +25,7 @@ from billing_core.domain.sales import SALES_KEYS
 PURCHASES = 20_000
 PURCHASES_PER_MERCHANT = 2  # so that merchants and trials are many, too
 FEWEST_ROWS = 1000  # from here on an index is cheaper than the whole table
-SMALL_TABLES = {job_runs.name}  # a row for each job there is
+SMALL_TABLES = {job_runs.name, "alembic_version"}  # a row for each job there is; one for the schema
 
 PARTIAL_INDEXES = {
     index.name
@@ -200,7 +200,7 @@ async def test_every_index_is_needed(used_url: str, plans: Mapping[str, Plan]) -
     await connection.close()
     used = {node.get("Index Name") for plan in plans.values() for node in _nodes(plan)}
 
-    assert {row["name"] for row in indexes} - used == {"purchases_to_review"}  # an operator's question, see above
+    assert {row["name"] for row in indexes} - used == set()
 
 
 ONE_ROW = {"keys._LOCK", "merchants._LOCK", "trials._LOCK_CLAIM"}
