@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from billing_adapters.settings import Settings
 from billing_http.openapi import openapi_document
 from billing_http.state import State
 
@@ -23,9 +24,11 @@ pre { background: #f3f5f8; padding: .8rem; overflow-x: auto }
 """
 
 
-def docs_routes(platforms: Sequence[str]) -> Sequence[Route]:
-    """The routes of the documentation."""
-    document = openapi_document(platforms)
+def docs_routes(settings: Settings) -> Sequence[Route]:
+    """The routes of the documentation, of what the deployment sells and where."""
+    document = openapi_document(
+        settings.platforms, return_urls=settings.return_url_policy, price_book=settings.load_price_book()
+    )
     text, page = json.dumps(document, indent=2), _page(document)
 
     async def openapi(request: Request[State]) -> Response:

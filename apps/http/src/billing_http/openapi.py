@@ -13,11 +13,15 @@ from pydantic.json_schema import JsonSchemaMode
 
 from billing_adapters.settings import KNOWN_PLATFORMS
 from billing_core import errors
+from billing_core.domain.packs import PriceBook
+from billing_core.domain.return_urls import MAX_LENGTH, ReturnUrlPolicy
 from billing_core.errors import BillingError
 from billing_http import refusals
+from billing_http.billing import NewPurchase
 from billing_http.health import Alive, Health
 from billing_http.operations import OPERATIONS, Operation
 from billing_http.problems import MEDIA_TYPE, Problem, status_of
+from billing_http.requests import IDEMPOTENCY_KEY_PATTERN
 
 COMMON: tuple[type[BillingError], ...] = (
     errors.InvalidRequest,
@@ -38,8 +42,11 @@ WITH_BODY: tuple[type[BillingError], ...] = (
 )
 
 
-def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
-    """The document, with the platforms a caller may name."""
+def openapi_document(
+    platforms: Sequence[str], *, return_urls: ReturnUrlPolicy | None = None, price_book: PriceBook | None = None
+) -> dict[str, Any]:
+    """The document, with the platforms a caller may name, the return URLs it may send (by default those of production)
+    and, where a price book is given, the packs and currencies that are sold."""
     wanted: list[tuple[type[object], JsonSchemaMode]] = [(each, "serialization") for each in (Problem, Health, Alive)]
     wanted += [(each.result, "serialization") for each in OPERATIONS]
     wanted += [(each.body, "validation") for each in OPERATIONS if each.body]
@@ -47,6 +54,7 @@ def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
         [(each.__name__, mode, TypeAdapter(each)) for each, mode in dict.fromkeys(wanted)],
         ref_template="#/components/schemas/{model}",
     )
+    _narrow(definitions["$defs"][NewPurchase.__name__], return_urls or ReturnUrlPolicy(), price_book)
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, platforms)
@@ -64,6 +72,17 @@ def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
         },
         "security": [{"token": []}],
     }
+
+
+def _narrow(purchase: dict[str, Any], return_urls: ReturnUrlPolicy, price_book: PriceBook | None) -> None:
+    """This will say of a new purchase what the model cannot know, so that what the schema allows is not refused."""
+    fields = purchase["properties"]
+    fields["return_url"] |= {"pattern": return_urls.pattern, "maxLength": MAX_LENGTH}
+    if price_book is not None:
+        sold = [pack for catalog in price_book.versions for pack in catalog.for_sale]
+        fields["pack"]["enum"] = list(dict.fromkeys(pack.code for pack in sold))
+        currency = next(each for each in fields["currency"]["anyOf"] if each["type"] == "string")
+        currency["enum"] = list(dict.fromkeys(price.currency for pack in sold for price in pack.prices))
 
 
 def _operation(operation: Operation, platforms: Sequence[str]) -> dict[str, Any]:
@@ -87,10 +106,12 @@ def _operation(operation: Operation, platforms: Sequence[str]) -> dict[str, Any]
 def _parameters(operation: Operation, platforms: Sequence[str]) -> list[dict[str, Any]]:
     parameters = [_header("X-Platform", {"type": "string", "enum": list(platforms)}, required=True)]
     if operation.body:
-        key = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+        key = {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN}
         parameters.append(_header("Idempotency-Key", key, required=True))
-    parameters.append(_header("X-Correlation-Id", {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}))
-    parameters.append(_header("traceparent", {"type": "string"}))
+    # No patterns: what is not well formed is replaced or left out, and never refused.
+    taken = "Taken where it has 1-128 characters of A-Z a-z 0-9 . _ : -; otherwise a new one is made."
+    parameters.append(_header("X-Correlation-Id", {"type": "string"}, description=taken))
+    parameters.append(_header("traceparent", {"type": "string"}, description="Continued where it is well formed."))
     parameters += [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", operation.path)
@@ -112,8 +133,9 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     return {name: value for name, value in merged.items() if name not in ("anyOf", "$ref") and value is not None}
 
 
-def _header(name: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "header", "required": required, "schema": schema}
+def _header(name: str, schema: dict[str, Any], *, required: bool = False, description: str = "") -> dict[str, Any]:
+    told = {"description": description} if description else {}
+    return {"name": name, "in": "header", "required": required, **told, "schema": schema}
 
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
