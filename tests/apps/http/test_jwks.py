@@ -121,6 +121,10 @@ async def test_a_key_is_for_its_algorithm() -> None:
         ONE.as_dict(private=False) | {"x": "AA"},
         ECKey.generate_key("P-384", {"kid": "x"}).as_dict(private=False),
         {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "y" * 171},
+        {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "A" * 171 + "y" * 171},  # long by the zeros it begins with
+        {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "ÿ"},
+        ONE.as_dict(private=False) | {"key_ops": 1},
+        ONE.as_dict(private=False) | {"key_ops": None},
         "text",
     ],
 )
