@@ -40,6 +40,9 @@ def _no_schema() -> BillingError:
     return StorageUnavailable("The database schema is missing or older than this program: run `billing db upgrade`.")
 
 
+# The class of SQLSTATEs whose messages tell values: data exceptions.
+_ABOUT_VALUES: Final = "22"
+
 Refusal = Callable[[], BillingError]
 
 # A named constraint that callers can run into, and what it means to them. The others are invariants.
@@ -93,6 +96,16 @@ def is_broken(error: BaseException | None) -> bool:
     return error is not None  # a cancellation may have struck in the middle of a command
 
 
+def hide_values(error: BaseException) -> None:
+    """This will take the values of rows and parameters out of a foreign error: it is logged as a cause."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None  # "Failing row contains (…)", "Key (…)=(…) already exists"
+        if (error.sqlstate or "").startswith(_ABOUT_VALUES):
+            error.args = (f"{type(error).__name__} (the values are left out)",)
+    elif isinstance(error, asyncpg.DataError):
+        error.args = ("a parameter has no form on the wire (the value is left out)",)
+
+
 class Translated:
     """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause."""
 
@@ -106,6 +119,7 @@ class Translated:
     ) -> None:
         """This will raise the refusal of a foreign error."""
         if isinstance(error, FOREIGN):
+            hide_values(error)
             raise refusal_of(error) from error
 
 
