@@ -23,6 +23,8 @@ GOOD = {
     "platforms": "shopify,stripe",
     "database_url": "postgresql://billing:other@db/billing",
 }
+# Words of the remedies, which say how a value is written.
+_SHOWN = {"postgresql", "file", "such"}
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +69,36 @@ def test_a_value_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
         ("BILLING_SHOPIFY_API_VERSION", "latest"),
         ("BILLING_JWT_PUBLIC_KEY", "/there/is/no/such.pem"),
         ("BILLING_JWT_SECRET_FILE", "/there/is/no/such/secret"),
+        ("BILLING_JWT_SECRET_FILE", "/bin/sh"),
+        ("BILLING_DATABASE_URL", "postgresql://billing:half/other@127.0.0.1/billing"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_variable(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    """The refusal names the variable to mend."""
+    """The refusal names the variable to mend, and where there may be a secret in it, nothing of the value."""
     monkeypatch.setenv(variable, value)
 
-    with pytest.raises(InvalidConfiguration, match=variable):
+    with pytest.raises(InvalidConfiguration, match=variable) as refused:
         load_settings()
+
+    if variable.endswith(("_URL", "_KEY", "_FILE")):
+        assert not any(
+            part in str(refused.value) for part in re.split("[:/@]+", value) if len(part) > 3 and part not in _SHOWN
+        )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///billing?host=/run/postgresql",
+        "postgresql+asyncpg://billing:p%2Fq@one:5432,two/billing?sslmode=disable",
+        "postgres://billing:p@q@[::1]:5432/billing",
+    ],
+)
+def test_every_form_of_a_database_url_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Sockets, several hosts, addresses, and passwords with what no parser mistakes."""
+    monkeypatch.setenv("BILLING_DATABASE_URL", url)
+
+    assert load_settings().database_url.get_secret_value() == url
 
 
 @pytest.mark.parametrize(

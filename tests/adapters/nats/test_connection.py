@@ -115,7 +115,15 @@ class TestOpenNats:
         await eventually(nothing_is_left)
 
     @pytest.mark.parametrize(
-        "url", ["", "http://127.0.0.1:4222", "nats://", "nats://127.0.0.1:port", "nats://127.0.0.1:4222,ftp://b"]
+        "url",
+        [
+            "",
+            "http://127.0.0.1:4222",
+            "nats://",
+            "nats://127.0.0.1:port",
+            "nats://127.0.0.1:4222,ftp://b",
+            "nats://token-with/a-slash@127.0.0.1:4222",
+        ],
     )
     async def test_refuses_a_url_that_can_never_work(self, url: str) -> None:
         """A URL that is none of NATS is refused when opening, not tried for ever."""

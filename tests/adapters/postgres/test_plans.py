@@ -25,7 +25,11 @@ from billing_core.domain.sales import SALES_KEYS
 PURCHASES = 20_000
 PURCHASES_PER_MERCHANT = 2  # so that merchants and trials are many, too
 FEWEST_ROWS = 1000  # from here on an index is cheaper than the whole table
-SMALL_TABLES = {job_runs.name, "alembic_version", "pg_authid"}  # a row for each job and role there is, one for the schema
+SMALL_TABLES = {
+    job_runs.name,
+    "alembic_version",
+    "pg_authid",
+}  # for each job or role a row, and one for the schema
 # What row-level security adds to what is asked, for the tables' owner; it picks nothing for who may see everybody.
 POLICY = re.compile(
     r"\(\(merchant_id = current_setting\('billing\.merchant_id'::text, true\)\) OR "

@@ -193,6 +193,10 @@ async def test_a_secret_is_never_published() -> None:
         ONE.as_dict(private=False) | {"x": "AA"},
         ECKey.generate_key("P-384", {"kid": "x"}).as_dict(private=False),
         {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "y" * 171},
+        {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "A" * 171 + "y" * 171},  # long by the zeros it begins with
+        {"kty": "RSA", "kid": "x", "e": "AQAB", "n": "ÿ"},
+        ONE.as_dict(private=False) | {"key_ops": 1},
+        ONE.as_dict(private=False) | {"key_ops": None},
         "text",
     ],
 )

@@ -1,4 +1,5 @@
-"""Every seeded defect, once: how it is built into the simulator's world, into real processes, or into both.
+"""Every seeded defect, once: how it is built into the simulator's world, into real processes, or into both; and the
+walls taken down, with the test that stands behind each.
 
 To add one, write a function that patches what it breaks, with a docstring that says what is wrong, and list it here.
 """
@@ -6,7 +7,7 @@ To add one, write a function that patches what it breaks, with a docstring that 
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.faults.defects import asking, delivery, publishing, requests, servers, settling
+from tests.faults.defects import asking, delivery, publishing, requests, servers, settling, walls
 from tests.faults.defects.defect import Defect
 
 
@@ -17,6 +18,11 @@ def listed(*defects: Defect) -> Mapping[str, Defect]:
         raise ValueError(f"listed twice: {', '.join(twice)}")
     return {each.name: each for each in defects}
 
+
+_HOSTILE_TOKENS = "tests/apps/http/test_tokens.py::test_a_hostile_token_is_refused"
+_OTHER_PLATFORM = "tests/apps/http/test_tokens.py::TestAnswers::test_a_token_of_another_platform_is_refused"
+_BAD_REQUESTS = "tests/apps/http/test_bad_requests.py"
+_CANARIES = "tests/e2e/canary/test_canary.py::test_no_secret_is_told"
 
 DEFECTS = listed(
     Defect(simulated=delivery.ack_before_commit, real=delivery.ack_before_commit),
@@ -54,5 +60,15 @@ DEFECTS = listed(
     Defect(simulated=asking.answers_kept),
     Defect(simulated=asking.put_off_for_ever),
     Defect(simulated=asking.archived_forgotten),
+    Defect(wall=walls.signature_not_verified, caught_by=_HOSTILE_TOKENS),
+    Defect(wall=walls.audience_not_checked, caught_by=_HOSTILE_TOKENS),
+    Defect(wall=walls.issuer_not_checked, caught_by=_HOSTILE_TOKENS),
+    Defect(wall=walls.expiry_not_checked, caught_by=_HOSTILE_TOKENS),
+    Defect(wall=walls.platform_claim_not_compared, caught_by=_OTHER_PLATFORM),
+    Defect(wall=walls.lenient_json, caught_by=f"{_BAD_REQUESTS}::test_a_bad_body_is_refused_with_a_pointer"),
+    Defect(wall=walls.bodies_without_limit, caught_by=f"{_BAD_REQUESTS}::test_a_large_body_is_refused"),
+    Defect(wall=walls.token_in_the_log, caught_by=f"{_CANARIES}[callers]"),
+    Defect(wall=walls.values_in_sql_errors, caught_by=f"{_CANARIES}[errors_of_sql]"),
 )
+WALLS: Mapping[str, Defect] = {name: each for name, each in DEFECTS.items() if each.wall is not None}
 REAL: Mapping[str, Defect] = {name: each for name, each in DEFECTS.items() if each.real is not None}

@@ -81,7 +81,7 @@ class _App(Starlette):
 def _routes(settings: Settings) -> Sequence[Route]:
     routes = [*billing_routes(), *health_routes(), Route("/metrics", _metrics), *webhook_routes(settings)]
     if settings.docs:
-        routes += docs_routes(settings.platforms)
+        routes += docs_routes(settings)
     # People's pages, without tokens: only where the configuration asks for them.
     if "sandbox" in settings.platforms:
         routes += sandbox_routes(settings)

@@ -1,5 +1,6 @@
 """The keys that verify tokens, each pinned to the one algorithm of its kind."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +18,6 @@ from billing_adapters.settings import InvalidConfiguration, Settings
 HMAC = "HS256"
 ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
 MIN_RSA_BITS = 2048
-MIN_RSA_CHARACTERS = 342  # a modulus of 2048 bits in base64url
 MAX_KEYS = 100
 
 
@@ -117,13 +117,22 @@ def _jwk_key(entry: Any) -> VerificationKey | None:
     algorithm = {"RSA": "RS256", "P-256": "ES256", "Ed25519": "EdDSA"}.get(
         str(entry.get("kty") if entry.get("kty") == "RSA" else entry.get("crv"))
     )
-    for_verifying = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
+    operations = entry.get("key_ops", ["verify"])
+    for_verifying = entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     if algorithm is None or entry.get("alg", algorithm) != algorithm or not for_verifying:
         return None
-    if algorithm == "RS256" and len(str(entry.get("n"))) < MIN_RSA_CHARACTERS:
+    if algorithm == "RS256" and _bits(entry.get("n")) < MIN_RSA_BITS:
         return None
     kinds: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
     try:
         return VerificationKey(algorithm=algorithm, key=kinds[algorithm].import_key(entry))
     except (JoseError, ValueError, TypeError, KeyError):
         return None  # a key we cannot read is one we do not accept; the others still count
+
+
+def _bits(modulus: object) -> int:
+    """How many bits a modulus in base64url has, without zeros before it; 0 where it is none."""
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(f"{modulus}==")).bit_length()
+    except ValueError:
+        return 0

@@ -72,7 +72,8 @@ async def _signed_body(vendor: Vendor, request: Request[State]) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     # Not as strict as a merchant's request is read: this is the vendor's own text, and goes on as it came. Whatever
-    # passes here, the consumer can read, for it reads with the same parser.
+    # passes here, the consumer can read, for it reads with the same parser; only what is nested as deeply as that can
+    # bear is two levels too deep in its envelope, and parked.
     try:
         document = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as wrong:

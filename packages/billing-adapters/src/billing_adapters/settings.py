@@ -28,6 +28,12 @@ REPLACED_SECRETS = ("jwt_secret", "jwt_public_key", "shopify_client_secret", "st
 CALLED_URLS = ("jwt_jwks_url", "shopify_base_url", "shopify_token_url", "shopify_partner_base_url", "stripe_base_url")
 REQUESTS_PER_MINUTE = {"production": 6000, "development": 0}
 
+# Parsers tell what they cannot read in their errors, and that may be half of a password.
+_PLACE = r"(?:[^/?#@:\[\],]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+_POSTGRES_URL = re.compile(
+    rf"postgres(?:ql)?(?:\+asyncpg)?://(?:[^/?#]*@)?{_PLACE}(?:,{_PLACE})*(?:/[^?#]*)?(?:\?[^#]*)?"
+)
+
 _Csv = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -144,8 +150,10 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?(\+asyncpg)?://", value.get_secret_value()):
-            raise ValueError("must begin with postgresql://")
+        if not _POSTGRES_URL.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # % in the password as %2F %3F %23 %25"
+            )
         return value
 
     @field_validator("jwt_public_key", "jwt_public_key_previous")
@@ -280,8 +288,10 @@ class _FileSource(PydanticBaseSettingsSource):
             return None, field_name, False
         try:
             return Path(path).read_text("utf-8").rstrip("\r\n"), field_name, False
-        except OSError as wrong:
-            raise InvalidConfiguration(f"{variable}={path}: {wrong.strerror}") from wrong
+        except (OSError, ValueError) as wrong:
+            # Without the path: who mistook the variable for the one without _FILE has put the secret itself there.
+            why = (isinstance(wrong, OSError) and wrong.strerror) or "it is no UTF-8 text"
+            raise InvalidConfiguration(f"{variable}: does not name a file that can be read: {why}") from None
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

@@ -89,6 +89,7 @@ class Postgres:
             "max_connections": str(POSTGRES_MAX_CONNECTIONS),
             "timezone": "UTC",
             "log_timezone": "UTC",
+            "log_error_verbosity": "terse",  # without the rows it refused
         }
         if not self.durable:
             # Commits stay synchronous: what was acknowledged must outlive the server, which tests kill, though not the

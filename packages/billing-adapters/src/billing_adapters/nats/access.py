@@ -115,7 +115,9 @@ def checked_servers(url: str) -> list[str]:
     for server in servers:
         try:
             parts = urlsplit(server)
-            fine = parts.scheme in {"nats", "tls", "ws", "wss"} and parts.hostname and parts.port != 0
+            # A token with a slash in it would end as a path, and a part of it be taken, and told, for the host.
+            whole = "@" not in parts.path + parts.query + parts.fragment
+            fine = parts.scheme in {"nats", "tls", "ws", "wss"} and parts.hostname and parts.port != 0 and whole
         except ValueError:  # a port that is no number
             fine = False
         if not fine:

@@ -10,7 +10,7 @@ from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.plan import ConsumerPlan
 from billing_adapters.nats.pull import ConsumerGone, Pull
 from billing_adapters.nats.streams import ensure_consumer
-from billing_core.errors import PublishingUnavailable
+from billing_core.errors import MalformedMessage, PublishingUnavailable
 from billing_core.messages import InboundMessage
 
 # How soon a server that is there but refuses is asked again.
@@ -85,7 +85,14 @@ class NatsConsumer:
         except ConsumerGone:
             await ensure_consumer(self._connection, self._plan)
             found = await self._pull.messages(batch, deadline - time.monotonic())
-        return tuple(Delivery(self._connection, each) for each in found)
+        return tuple(delivery for each in found if (delivery := self._delivery(each)) is not None)
+
+    def _delivery(self, found: Msg) -> Delivery | None:
+        try:
+            return Delivery(self._connection, found)
+        except MalformedMessage as stray:  # whoever may publish to our inbox may send anything there
+            self._connection.warn(f"a message that {self._plan.durable} did not deliver is passed over", stray)
+            return None
 
     async def _worth_another_try(self, deadline: float) -> bool:
         """This will wait for the connection, or, where NATS answers but refuses (it may still be clearing a deleted
@@ -108,7 +115,7 @@ async def pending(connection: NatsConnection, plan: ConsumerPlan) -> int | None:
 
 
 def inbound(delivered: Msg) -> InboundMessage:
-    """The core's view of a message that JetStream delivered."""
+    """The core's view of a message that JetStream delivered. Raises MalformedMessage where it was not JetStream."""
     return InboundMessage(
         subject=delivered.subject,
         body=delivered.data,
@@ -122,4 +129,10 @@ def _attempt(reply: str) -> int:
     the rest too, moments included, which takes longer than everything else here."""
     # $JS.ACK.<stream>.<consumer>.<delivered>.… with 9 parts; with 11 or 12 there are a domain and an account before.
     parts = reply.split(".")
-    return int(parts[4 if len(parts) == 9 else 6])
+    try:
+        attempt = int(parts[4 if len(parts) == 9 else 6])
+    except (IndexError, ValueError):
+        attempt = 0
+    if attempt < 1:
+        raise MalformedMessage("it is not answered where deliveries are")
+    return attempt

@@ -19,6 +19,8 @@ ANSWER_TIMEOUT_S = 2.0
 SERVER_ENDS_EARLIER_S = 0.05
 _NANOSECONDS = 1_000_000_000
 _HEARTBEAT = "100"
+# Where deliveries are answered. Whoever may publish to our inbox may send anything there.
+_DELIVERED = "$JS.ACK."
 
 
 class ConsumerGone(Exception):
@@ -80,8 +82,10 @@ class Pull:
                 async with asyncio.timeout(timeout_s):
                     while len(messages) < batch:
                         message = await arrived.get()
-                        if message.reply:
+                        if message.reply.startswith(_DELIVERED):
                             messages.append(message)
+                        elif message.reply:
+                            self._connection.warn("a message that no consumer delivered is passed over")
                         elif message.subject == reply and self._is_end(message):  # not the end of an earlier pull
                             break
         return messages

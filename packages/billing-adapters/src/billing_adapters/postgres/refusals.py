@@ -46,6 +46,9 @@ def _no_permission() -> BillingError:
     )
 
 
+# The class of SQLSTATEs whose messages tell values: data exceptions.
+_ABOUT_VALUES: Final = "22"
+
 Refusal = Callable[[], BillingError]
 
 # A named constraint that callers can run into, and what it means to them. The others are invariants.
@@ -110,6 +113,16 @@ def is_broken(error: BaseException | None) -> bool:
     return error is not None  # a cancellation may have struck in the middle of a command
 
 
+def hide_values(error: BaseException) -> None:
+    """This will take the values of rows and parameters out of a foreign error: it is logged as a cause."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None  # "Failing row contains (…)", "Key (…)=(…) already exists"
+        if (error.sqlstate or "").startswith(_ABOUT_VALUES):
+            error.args = (f"{type(error).__name__} (the values are left out)",)
+    elif isinstance(error, asyncpg.DataError):
+        error.args = ("a parameter has no form on the wire (the value is left out)",)
+
+
 class Translated:
     """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause, unless it would
     tell the values it is about."""
@@ -123,23 +136,9 @@ class Translated:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """This will raise the refusal of a foreign error."""
-        if not isinstance(error, FOREIGN):
-            return
-        refusal = refusal_of(error)
-        if (name := _name_without_values(error)) is None:
-            raise refusal from error
-        refusal.add_note(name)
-        raise refusal from None
-
-
-def _name_without_values(error: BaseException) -> str | None:
-    """What may stand in a log of an error whose own words have values in them, whole rows even ("Failing row contains
-    …"); None where they have none."""
-    if isinstance(error, asyncpg.PostgresError) and (error.sqlstate or "").startswith(("22", "23")):
-        return (
-            f"{type(error).__name__} ({error.sqlstate}): {getattr(error, 'constraint_name', None) or 'no constraint'}"
-        )
-    return None
+        if isinstance(error, FOREIGN):
+            hide_values(error)
+            raise refusal_of(error) from error
 
 
 translated: Final = Translated()

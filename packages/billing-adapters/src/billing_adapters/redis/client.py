@@ -54,8 +54,11 @@ async def open_redis(
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
             **{name: str(path) for name, path in tls.items() if path is not None},
         )
-    except ValueError as wrong:
-        raise InvalidConfiguration(f"BILLING_REDIS_URL: {wrong}") from None
+    except ValueError:  # it may tell a part of the password
+        raise InvalidConfiguration(
+            "BILLING_REDIS_URL: write redis://:PASSWORD@HOST:PORT/0 (rediss:// for TLS), "
+            "with / ? # % in the password as %2F %3F %23 %25"
+        ) from None
     client = Redis.from_pool(pool)
     try:
         yield client

@@ -7,7 +7,7 @@ import httpx2
 
 from billing_adapters.logs import get_logger
 from billing_adapters.outbound import is_shop_domain
-from billing_adapters.platforms.shopify.answers import read_answer
+from billing_adapters.platforms.shopify.answers import TOKEN_HEADER, read_answer
 from billing_adapters.platforms.shopify.shapes import NAME
 from billing_adapters.platforms.shopify.throttles import Throttles
 from billing_adapters.platforms.shopify.tokens import Tokens
@@ -86,5 +86,5 @@ class AdminApi:
 
 
 def _request(url: str, token: str, body: Mapping[str, Any]) -> httpx2.Request:
-    headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
+    headers = {TOKEN_HEADER: token, "Accept": "application/json"}
     return httpx2.Request("POST", url, json=body, headers=headers)

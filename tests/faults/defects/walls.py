@@ -1,0 +1,92 @@
+"""Walls taken down: ways to let in, or to tell, what nobody should. Each is caught by a test, which the catalogue
+names."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from tests.faults.defects.defect import Patch
+
+from billing_adapters.postgres import refusals
+from billing_http import edge, requests, tokens
+from billing_http.keys import VerificationKey
+from billing_http.state import State
+from billing_http.tokens import Principal, TokenVerifier
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+def signature_not_verified(patch: Patch) -> None:
+    """a token's signature is not looked at"""
+
+    def believed(token: str, key: VerificationKey, algorithm: str) -> Mapping[str, Any]:
+        return tokens._json_object(tokens._decoded(token.split(".")[1]))
+
+    patch(tokens, "_verified_claims", believed)
+
+
+def audience_not_checked(patch: Patch) -> None:
+    """a token for another service is accepted"""
+    _claimed(patch, lambda verifier, claims: {**claims, "aud": verifier._audience})
+
+
+def issuer_not_checked(patch: Patch) -> None:
+    """a token of another issuer is accepted, if only our key fits"""
+    _claimed(patch, lambda verifier, claims: {**claims, "iss": verifier._issuer})
+
+
+def expiry_not_checked(patch: Patch) -> None:
+    """a token is good for ever"""
+    patch(tokens, "_check_times", lambda claims, now_s: None)
+
+
+def platform_claim_not_compared(patch: Patch) -> None:
+    """whoever has a token of one platform may ask as on another"""
+    authenticate = requests.authenticate
+
+    async def on_any(request: Request[State], scope: str) -> Principal:
+        principal = await authenticate(request, scope)
+        return replace(principal, platform=requests.head_of(request.scope).one(b"x-platform"))
+
+    patch(requests, "authenticate", on_any)
+
+
+def _claimed(patch: Patch, changed: Any) -> None:
+    read = TokenVerifier._principal
+    patch(TokenVerifier, "_principal", lambda self, claims, now: read(self, changed(self, claims), now))
+
+
+# --- the edge --------------------------------------------------------------------------------------------------------
+
+
+def lenient_json(patch: Patch) -> None:
+    """of a name that comes twice the last counts, and NaN is a number"""
+    patch(requests, "read_json", json.loads)
+
+
+def bodies_without_limit(patch: Patch) -> None:
+    """a body may be as large as it likes"""
+    patch(edge, "MAX_BODY_BYTES", 2**40)
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+
+def token_in_the_log(patch: Patch) -> None:
+    """a line of the log has the token of the request it is about"""
+    authenticate = requests.authenticate
+
+    async def told(request: Request[State], scope: str) -> Principal:
+        authorization = requests.head_of(request.scope).one(b"authorization")
+        structlog.get_logger().info("authenticating", authorization=authorization)
+        return await authenticate(request, scope)
+
+    patch(requests, "authenticate", told)
+
+
+def values_in_sql_errors(patch: Patch) -> None:
+    """what Postgres says against a row is logged with the row"""
+    patch(refusals, "hide_values", lambda error: None)
