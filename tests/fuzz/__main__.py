@@ -84,15 +84,16 @@ def _guided(name: str, executions: int, seed: int, folder: Path) -> Run:
         ended = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False)
     told = (folder / "log").read_text("utf-8", errors="replace")
     done, reached = _DONE.search(told), _REACHED.findall(told)
+    found = ""
     if ended.returncode or done is None or not reached:
-        found = max(folder.glob("*-*"), key=lambda each: each.stat().st_mtime, default=folder / "log")
+        found = str(max(folder.glob("*-*"), key=lambda each: each.stat().st_mtime, default=folder / "log"))
     return Run(
         name=name,
         executions=int(done[1]) if done else 0,
         seconds=time.monotonic() - began,
         reached=reached[-1][0] if reached else "",
         kept=reached[-1][1] if reached else "",
-        found=str(found) if ended.returncode or done is None or not reached else "",
+        found=found,
     )
 
 

@@ -28,12 +28,12 @@ def merchants_arrive(world: World) -> None:
         for wrong in ({}, {"merchant_id": None}, {"platform": "paypal"}, {"platform_account_id": [announced["email"]]}):
             world.publish("evt.merchant.created", json.dumps(announced | wrong).encode())
     world.publish("evt.merchant.created", b"{" + world.canaries.new("an event that is no JSON").encode())
-    for platform in ACCOUNTS:
-        wait_until(
-            lambda platform=platform: world.request("GET", "/api/billing", platform=platform).status_code == 200,
-            within_s=PATIENCE_S,
-            what=f"the merchant on {platform} is known",
-        )
+
+    def all_are_known() -> bool:
+        answers = [world.request("GET", "/api/billing", platform=platform) for platform in ACCOUNTS]
+        return all(answer.status_code == 200 for answer in answers)
+
+    wait_until(all_are_known, within_s=PATIENCE_S, what="every merchant is known")
 
 
 def callers(world: World) -> None:
@@ -160,8 +160,10 @@ def wrong_passwords(world: World) -> None:
         world.running("billing_worker", "worker-refused", **given, BILLING_WORKER_METRICS_PORT="0"),
     ):
         assert [code for code, _ in world.run(commands)] == [1, 1]
-        for name in ("http-refused", "worker-refused"):
-            wait_until(lambda name=name: "uthorization" in world.log(name), within_s=PATIENCE_S, what="NATS refuses")
+        logs = ("http-refused", "worker-refused")
+        wait_until(
+            lambda: all("uthorization" in world.log(name) for name in logs), within_s=PATIENCE_S, what="NATS refuses"
+        )
 
 
 def _password(world: World, name: str) -> str:
@@ -206,8 +208,8 @@ def wrong_settings(world: World) -> None:
         _alone(variable) | {variable: value} for variable, values in (wrong | in_files).items() for value in values
     ]
     starts.append({"BILLING_ENV": "production"})
-    commands = [("billing_http", [], {"BILLING_PORT": "0", **start}) for start in starts]
-    assert [code for code, _ in world.run(commands)] == [1] * len(starts)
+    ended = world.run([("billing_http", (), {"BILLING_PORT": "0", **start}) for start in starts])
+    assert [code for code, _ in ended] == [1] * len(starts)
     world.run([("billing_cli", each.split(), start) for start in starts for each in ("config show", "db current")])
 
 

@@ -12,6 +12,7 @@ from tests.faults.defects.defect import Patch
 
 from billing_adapters.postgres import refusals
 from billing_http import edge, requests, tokens
+from billing_http.head import head_of
 from billing_http.keys import VerificationKey
 from billing_http.state import State
 from billing_http.tokens import Principal, TokenVerifier
@@ -49,7 +50,7 @@ def platform_claim_not_compared(patch: Patch) -> None:
 
     async def on_any(request: Request[State], scope: str) -> Principal:
         principal = await authenticate(request, scope)
-        return replace(principal, platform=requests.head_of(request.scope).one(b"x-platform"))
+        return replace(principal, platform=head_of(request.scope).one(b"x-platform"))
 
     patch(requests, "authenticate", on_any)
 
@@ -80,7 +81,7 @@ def token_in_the_log(patch: Patch) -> None:
     authenticate = requests.authenticate
 
     async def told(request: Request[State], scope: str) -> Principal:
-        authorization = requests.head_of(request.scope).one(b"authorization")
+        authorization = head_of(request.scope).one(b"authorization")
         structlog.get_logger().info("authenticating", authorization=authorization)
         return await authenticate(request, scope)
 

@@ -31,7 +31,7 @@ def read(body: bytes) -> Any:
 def read_carefully(body: bytes) -> Any:
     """The same without the quick way."""
     quick = json_documents._undoubted
-    json_documents._undoubted = lambda _: json_documents._DOUBTED
+    json_documents._undoubted = lambda text: json_documents._DOUBTED
     try:
         return read(body)
     finally:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from tests.apps.http.door import SECRET, signed, some_claims, some_settings
 from tests.fuzz.target import Target, at_once, by_first_letter, parts
@@ -22,7 +24,8 @@ CLOCK = FixedClock(MOMENT.replace(microsecond=0))
 NOW_S = int(CLOCK.now().timestamp())
 GOOD = some_claims(CLOCK, "merchant-1")
 TOKEN = signed(GOOD)
-EC, ED = ECKey.generate_key("P-256"), OKPKey.generate_key("Ed25519")
+EC, ED_PRIVATE = ECKey.generate_key("P-256"), Ed25519PrivateKey.generate()
+ED = OKPKey.import_key(ED_PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 BY_SECRET = token_verifier(some_settings(), CLOCK)
 BY_PUBLIC_KEYS = TokenVerifier(
     static=StaticKeys([VerificationKey(algorithm="ES256", key=EC), VerificationKey(algorithm="EdDSA", key=ED)]),
@@ -69,7 +72,7 @@ def signed_with_a_key(data: bytes) -> None:
     """The same with a private key; and another key's signature is never accepted."""
     header, payload = parts(data, 2)
     text = f"{_segment(header)}.{_segment(payload)}"
-    by_ed = _segment(ED.private_key.sign(text.encode()))
+    by_ed = _segment(ED_PRIVATE.sign(text.encode()))
     principal = accepted(BY_PUBLIC_KEYS, f"{text}.{by_ed}")
     assert principal is None or principal == _lawful(header, payload, "EdDSA")
     assert accepted(BY_SECRET, f"{text}.{by_ed}") is None
