@@ -83,7 +83,7 @@ class TestInMemoryBilling:
         """`consume_merchants` is what a worker does with a batch: one that breaks the handler is put off, the others
         are handled."""
         merchant = a_merchant(platform=billing.platform.name)
-        breaking = replace(a_merchant_created(), headers=None)
+        breaking = replace(a_merchant_created(), headers=None)  # type: ignore[arg-type]
 
         outcomes = await billing.consume_merchants([a_merchant_created(merchant), breaking])
 

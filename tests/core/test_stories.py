@@ -65,11 +65,11 @@ def test_a_delivery_has_every_event_at_least_once_and_no_other(data: st.DataObje
 
 
 def test_stories_tell_of_nearly_everything() -> None:
-    """Within a few hundred of them every kind of event comes up that can."""
+    """Within a hundred or so of them every kind of event comes up that can."""
     told: set[str] = set()
 
     @given(story=stories(max_steps=20))
-    @settings(max_examples=300, database=None)
+    @settings(max_examples=120, database=None, derandomize=True)
     def look(story: Story) -> None:
         told.update(each.type for each in story.events)
 

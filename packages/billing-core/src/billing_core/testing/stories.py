@@ -120,16 +120,22 @@ class _Plot:
             self._decided(start_trial(self._id(), self.merchant, self.terms, self.now, _BY))
 
     def _move_trial(self) -> None:
-        trial, now = self.trial, self.now
-        if trial is not None:
-            longer = trial.ends_at + timedelta(days=self._draw(st.integers(1, 30)))
-            ways: Sequence[Callable[[], TrialDecision]] = (
-                lambda: trial.expire(max(now, trial.ends_at), _BY),
-                lambda: trial.extend(longer, now, _BY),
-                lambda: trial.remind(now, _BY),
-                lambda: trial.end(now, _BY),
-            )
-            self._decided(self._draw(st.sampled_from(ways))())
+        trial = self.trial
+        if trial is None:
+            return
+        way = self._draw(st.sampled_from(["expire", "extend", "remind", "end"]))
+        if way == "expire":
+            self.now = max(self.now, trial.ends_at)
+        if way == "remind":
+            self.now = max(self.now, trial.ends_at - timedelta(hours=1))
+        longer = trial.ends_at + timedelta(days=self._draw(st.integers(1, 30)))
+        ways: dict[str, Callable[[], TrialDecision]] = {
+            "expire": lambda: trial.expire(self.now, _BY),
+            "extend": lambda: trial.extend(longer, self.now, _BY),
+            "remind": lambda: trial.remind(self.now, _BY),
+            "end": lambda: trial.end(self.now, _BY),
+        }
+        self._decided(ways[way]())
 
     def _buy(self) -> None:
         created = create_purchase(
