@@ -57,6 +57,7 @@ def trial_running(page: Page, shop: Shop) -> None:
     page.goto(shop.page_of(merchant))
     _status(page, "Your trial is running")
     expect(page.get_by_role("timer")).to_contain_text("10 days")
+    expect(page.get_by_role("progressbar", name="How much of the trial is over")).to_be_visible()
 
 
 @_scene

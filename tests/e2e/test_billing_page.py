@@ -186,8 +186,9 @@ class TestTime:
         expect(timer).to_contain_text(" second")
         page.clock.fast_forward("05:00")
         expect(timer).to_have_text("0 seconds")
-        with page.expect_response(API):
-            page.clock.fast_forward("00:03")
+        for _ in range(3):
+            with page.expect_response(API):
+                page.clock.fast_forward("00:03")
 
     def test_nothing_moves_for_those_who_asked_for_that(self, browser: Browser, shop: Shop) -> None:
         """What waits pulses, unless reduced motion is asked for."""
