@@ -13,11 +13,13 @@ from billing_core.testing.builders import a_caller, a_merchant, a_merchant_creat
 from billing_core.testing.clock import FixedClock, SequentialIds
 from billing_core.testing.memory import InMemoryPublisher, InMemoryReplayCache, InMemorySender, InMemoryStorage
 from billing_core.testing.scripted_platform import ScriptedPlatform
+from billing_core.use_cases import handle_webhooks, register_merchants
 from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.archive_purchases import ArchivePurchases
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchases, ReconcilePurchases
+from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
@@ -137,6 +139,12 @@ class InMemoryBilling:
         )
         self.handle_webhooks = HandleWebhooks(
             units=units, platforms=self.platforms, ask=self.ask, settle=self.settle, clock=clock, new_id=new_id
+        )
+        self.consume_merchants = ConsumeMessages(
+            source=register_merchants.SOURCE, handle=self.register_merchants, units=units, clock=clock, new_id=new_id
+        )
+        self.consume_webhooks = ConsumeMessages(
+            source=handle_webhooks.SOURCE, handle=self.handle_webhooks, units=units, clock=clock, new_id=new_id
         )
         self.replay_parked = ReplayParked(units=units, sender=self.sender, clock=clock)
         self.drop_parked = DropParked(units=units, clock=clock)
