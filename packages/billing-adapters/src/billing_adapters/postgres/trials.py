@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, any_, bindparam, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, any_, bindparam, delete, exists, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
-from billing_adapters.postgres.statements import RowsWrite, Statement
+from billing_adapters.postgres.statements import RowsWrite, Statement, Write
 from billing_adapters.postgres.tables import is_active, trial_claims, trials
 from billing_adapters.postgres.wire import Transaction
 from billing_core.domain.trials import Trial
@@ -34,6 +34,27 @@ _CLAIM: Final = Statement(
     insert(trial_claims)
     .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})
     .on_conflict_do_nothing()
+)
+_named = trial_claims.alias("named")
+_under_its_pseudonym = (
+    exists()
+    .where(_named.c.platform == bindparam("platform"))
+    .where(_named.c.platform_account_id == bindparam("pseudonym"))
+)
+_CLAIM_UNLESS_REDACTED: Final = Statement(
+    insert(trial_claims)
+    .from_select(
+        [column.name for column in trial_claims.c],
+        select(*[bindparam(column.name, type_=column.type) for column in trial_claims.c]).where(~_under_its_pseudonym),
+    )
+    .on_conflict_do_nothing()
+)
+# Whoever was putting the claim under its pseudonym was waited for; with what is written next, it is seen.
+_REDACTED_MEANWHILE: Final = Write(
+    delete(trial_claims)
+    .where(trial_claims.c.platform == bindparam("platform"))
+    .where(trial_claims.c.platform_account_id == bindparam("platform_account_id"))
+    .where(_under_its_pseudonym)
 )
 _LOCK_CLAIM: Final = Statement(
     select(trial_claims.c.merchant_id, trial_claims.c.trial_id)
@@ -101,15 +122,17 @@ class PostgresTrials:
         row = await self._transaction.row(LATEST, merchant_id=merchant_id)
         return None if row is None else trial_of(row)
 
-    async def claim(self, trial: Trial) -> bool:
-        """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for."""
-        claimed = await self._transaction.run(
-            _CLAIM,
-            platform=trial.platform,
-            platform_account_id=trial.platform_account_id,
-            merchant_id=trial.merchant_id,
-            trial_id=trial.trial_id,
-        )
+    async def claim(self, trial: Trial, *, pseudonym: str | None = None) -> bool:
+        """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for. What is
+        written next, or the commit, raises StorageConflict where it was put under the pseudonym meanwhile."""
+        account = {"platform": trial.platform, "platform_account_id": trial.platform_account_id}
+        owner = {"merchant_id": trial.merchant_id, "trial_id": trial.trial_id}
+        if pseudonym is None:
+            return await self._transaction.run(_CLAIM, **account, **owner) == 1
+        claimed = await self._transaction.run(_CLAIM_UNLESS_REDACTED, **account, **owner, pseudonym=pseudonym)
+        if claimed:
+            meanwhile = {**account, "pseudonym": pseudonym}
+            await self._transaction.write(_REDACTED_MEANWHILE, meanwhile, rows=0, otherwise=_renamed)
         return claimed == 1
 
     async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
@@ -148,6 +171,10 @@ class PostgresTrials:
             return
         rows = [trial_values(trial) for trial in changed]
         await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_changed)
+
+
+def _renamed() -> StorageConflict:
+    return StorageConflict("the shop's trial was put under its pseudonym meanwhile")
 
 
 def _not_claimed() -> StorageConflict:
