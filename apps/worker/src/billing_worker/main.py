@@ -15,7 +15,7 @@ from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.keeping import keep_streams
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams
-from billing_adapters.preflight import refuse_superuser
+from billing_adapters.preflight import refuse_another_redaction_key, refuse_superuser
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import Settings, load_settings
 from billing_core.errors import BillingError, PublishingUnavailable
@@ -44,8 +44,9 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     price_book = settings.load_price_book()
     await refuse_superuser(settings)
+    await refuse_another_redaction_key(settings)
     async with open_resources(settings, app="worker") as resources:
-        container = build_container(resources=resources, price_book=price_book)
+        container = build_container(resources=resources, price_book=price_book, pseudonyms=settings.pseudonyms)
         container.metrics().serve(settings.worker_metrics_port, settings.host)
         topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
         loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())

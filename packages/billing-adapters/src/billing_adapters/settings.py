@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from billing_core.domain.packs import PriceBook, default_price_book
+from billing_core.domain.pseudonyms import SHORTEST_KEY_BYTES, Pseudonyms
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
 
@@ -68,6 +69,10 @@ class Settings(BaseSettings):
     jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its keys (https)")
     jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
     jwt_audience: str = Field("billing", description="Required aud of tokens")
+
+    redaction_key: SecretStr | None = Field(
+        None, description="Secret by which redacted shops are known again, at least 32 bytes; never change it"
+    )
 
     platform_timeout_s: float = Field(10.0, gt=0, le=60, description="Seconds a payment platform may take to answer")
     shopify_api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$", description="Admin API version")
@@ -125,6 +130,13 @@ class Settings(BaseSettings):
         except (OSError, UnicodeDecodeError) as wrong:
             raise ValueError("is neither PEM text nor the path of a readable PEM file") from wrong
 
+    @field_validator("redaction_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_KEY_BYTES:
+            raise ValueError(f"must have at least {SHORTEST_KEY_BYTES} bytes; make one with `openssl rand -base64 48`")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -146,6 +158,11 @@ class Settings(BaseSettings):
     def return_url_policy(self) -> ReturnUrlPolicy:
         """Where merchants may be sent back to."""
         return ReturnUrlPolicy(hosts=frozenset(self.return_url_hosts), allow_loopback_http=self.env == "development")
+
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What redacted shops are known again by; None where nothing can be redacted."""
+        return None if self.redaction_key is None else Pseudonyms(self.redaction_key.get_secret_value().encode())
 
     def signing_secret(self) -> str | None:
         """The HS256 secret in force: the configured one, else in development, without other keys, the sample one."""
