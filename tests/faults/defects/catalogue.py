@@ -6,7 +6,7 @@ To add one, write a function that patches what it breaks, with a docstring that 
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.faults.defects import asking, delivery, publishing, requests, servers, settling
+from tests.faults.defects import asking, delivery, leaving, publishing, requests, servers, settling
 from tests.faults.defects.defect import Defect
 
 
@@ -54,5 +54,7 @@ DEFECTS = listed(
     Defect(simulated=asking.answers_kept),
     Defect(simulated=asking.put_off_for_ever),
     Defect(simulated=asking.archived_forgotten),
+    Defect(simulated=leaving.return_url_kept),
+    Defect(simulated=leaving.returned_shop_unknown),
 )
 REAL: Mapping[str, Defect] = {name: each for name, each in DEFECTS.items() if each.real is not None}
