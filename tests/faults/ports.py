@@ -100,6 +100,7 @@ class FaultyPorts:
         self.runs = self._port("runs", storage.runs, StorageUnavailable)
         self.records = self._port("records", storage.records, StorageUnavailable)
         self.reports = self._port("reports", storage.reports, StorageUnavailable)
+        self.data = self._port("data", storage.data, StorageUnavailable)
         self.platforms = {name: self._platform(name, each) for name, each in platforms.items()}
         self.publisher = self._port("publisher", publisher, lambda: PublishingUnavailable("no confirmation came"))
         self.sender = self._port("sender", sender or InMemorySender(), lambda: PublishingUnavailable("no confirmation"))

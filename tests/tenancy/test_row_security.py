@@ -55,7 +55,7 @@ async def test_a_row_is_seen_by_its_merchant_alone(
     """Not by another, not by whoever named nobody; and the HTTP app's role cannot ask for everybody."""
     mine, theirs = neighbours.mine.merchant.merchant_id, neighbours.theirs.merchant.merchant_id
     assert await count(admin, table, theirs) > 0
-    sees_nothing = role == roles.API and table == "credit_grants"  # the HTTP app has no business with these
+    sees_nothing = role == roles.API and table in ("credit_grants", "privacy_records")  # no business of the HTTP app's
     for setting, expected in ((theirs, True), (mine, False), (None, False), (EVERY_MERCHANT, role == "owner")):
         connection = await connected(role_urls[role], setting)
         try:

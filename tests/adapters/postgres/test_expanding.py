@@ -16,7 +16,7 @@ from billing_core.ports.storage import Dropped, ParkedMessage
 from billing_core.testing.builders import an_id
 from billing_core.testing.clock import MOMENT
 
-REVISIONS = ("base", "0001", "0002", "0003", "0004", "0006", "0007")
+REVISIONS = ("base", "0001", "0002", "0003", "0004", "0005", "0006", "0007")
 # The statements of the release that was written for each revision, about the tables the next one changed.
 FORMER = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parent / "former").glob("*.sql")}
 COLUMNS = (

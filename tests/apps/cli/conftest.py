@@ -36,6 +36,8 @@ from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
 from billing_core.ports.storage import ParkedMessage, UnitOfWork
 
+REDACTION_KEY = "sample-redaction-key-of-these-tests"
+
 
 class Billing:
     """The command `billing`, with an environment of this test alone."""
@@ -147,6 +149,7 @@ def billing(lone_billing: Billing, database_url: str, redis_url: str, nats_url: 
             "BILLING_DATABASE_URL": database_url,
             "BILLING_REDIS_URL": redis_url,
             "BILLING_NATS_URL": nats_url,
+            "BILLING_REDACTION_KEY": REDACTION_KEY,
         }
     )
 

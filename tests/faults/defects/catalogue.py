@@ -7,7 +7,7 @@ To add one, write a function that patches what it breaks, with a docstring that 
 from collections import Counter
 from collections.abc import Mapping
 
-from tests.faults.defects import asking, delivery, publishing, requests, servers, settling, walls
+from tests.faults.defects import asking, delivery, leaving, publishing, requests, servers, settling, walls
 from tests.faults.defects.defect import Defect
 
 
@@ -60,6 +60,8 @@ DEFECTS = listed(
     Defect(simulated=asking.answers_kept),
     Defect(simulated=asking.put_off_for_ever),
     Defect(simulated=asking.archived_forgotten),
+    Defect(simulated=leaving.return_url_kept),
+    Defect(simulated=leaving.returned_shop_unknown),
     Defect(wall=walls.signature_not_verified, caught_by=_HOSTILE_TOKENS),
     Defect(wall=walls.audience_not_checked, caught_by=_HOSTILE_TOKENS),
     Defect(wall=walls.issuer_not_checked, caught_by=_HOSTILE_TOKENS),

@@ -27,12 +27,13 @@ from billing_core.messages import (
     open_envelope,
     read_data,
 )
-from billing_core.testing import FixedClock, InMemoryStorage
+from billing_core.ports.platforms import PaymentPlatform
+from billing_core.testing import FixedClock, InMemoryStorage, ScriptedPlatform
 from billing_core.use_cases.inbound import Parked, parked_messages
 from billing_core.use_cases.register_merchants import RegisterMerchants
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-PLATFORMS = {"sandbox", "shopify", "stripe"}
+PLATFORMS: dict[str, PaymentPlatform] = {name: ScriptedPlatform(name) for name in ("sandbox", "shopify", "stripe")}
 ID = UUID(int=1)
 
 

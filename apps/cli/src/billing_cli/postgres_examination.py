@@ -8,6 +8,7 @@ from sqlalchemy import func, literal_column, select
 
 from billing_adapters.postgres import migrations
 from billing_adapters.postgres.database import IS_UNBOUND, MOST_CLOCK_OFFSET_S, Database
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.wire import Record
@@ -56,6 +57,7 @@ async def examine_postgres(database: Database, settings: Settings) -> Sequence[F
         _clocks(row["now"]),
         await _schema(url),
         *await _backlogs(PostgresSupport(database)),
+        await _redaction(PostgresMerchantData(database), settings),
     ]
 
 
@@ -103,6 +105,21 @@ async def _backlogs(support: PostgresSupport) -> Sequence[Finding]:
     except BillingError as trouble:
         return [fail("outbox", str(trouble), "Mend the schema first.")]
     return [_outbox(backlog.events, backlog.oldest_at), _parked(parked)]
+
+
+async def _redaction(data: PostgresMerchantData, settings: Settings) -> Finding:
+    try:
+        used = await data.redaction_keys()
+    except BillingError as trouble:
+        return fail("redaction", str(trouble), "Mend the schema first.")
+    pseudonyms = settings.pseudonyms
+    if used - ({pseudonyms.key_id} if pseudonyms else set()):
+        detail = "shops were redacted with another key than this one, and are not known again when they come back"
+        return fail("redaction", detail, "Set BILLING_REDACTION_KEY to the key that was used.")
+    if pseudonyms is None:
+        remedy = "Set BILLING_REDACTION_KEY to what `openssl rand -base64 48` makes, and never change it."
+        return warn("redaction", "no key: requests to redact a shop are parked", remedy)
+    return ok("redaction", "its key is set" + (", and is the one that was used" if used else ""))
 
 
 def _outbox(events: int, oldest_at: datetime | None) -> Finding:

@@ -70,7 +70,13 @@ class Container(containers.DeclarativeContainer):
         traced,
         tracing,
         providers.Singleton(
-            ActivateTrial, units=units, replays=replays, price_book=price_book, clock=clock, new_id=new_id
+            ActivateTrial,
+            units=units,
+            replays=replays,
+            price_book=price_book,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=settings.provided.pseudonyms,
         ),
     )
     create_purchase = providers.Singleton(

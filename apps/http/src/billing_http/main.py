@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from billing_adapters.clock import SystemClock
 from billing_adapters.garbage import collect_garbage_seldom
 from billing_adapters.logs import configure_logs
-from billing_adapters.preflight import refuse_unbound_role
+from billing_adapters.preflight import refuse_another_redaction_key, refuse_unbound_role
 from billing_adapters.settings import InvalidConfiguration, Settings, load_settings
 from billing_core.errors import BillingError
 from billing_http.app import create_app, open_billing
@@ -46,6 +46,7 @@ def _run(settings: Settings) -> int:
 
 async def _serve(settings: Settings, listening: socket.socket) -> int:
     await refuse_unbound_role(settings)
+    await refuse_another_redaction_key(settings)
     drain, metrics = Drain(), HttpMetrics()
     # Opened here and not by the app's lifespan: what cannot be opened is told in a sentence, not in a traceback.
     async with open_billing(settings, metrics) as billing:

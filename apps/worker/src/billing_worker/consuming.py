@@ -83,6 +83,8 @@ class Consumption:
             await _acknowledge(delivery, outcome)
             if not isinstance(outcome, Done):
                 self._warn(delivery.message, outcome)
+            elif outcome.note is not None:
+                log.info("message.done", consumer=self._name, note=outcome.note)
         self._count(deliveries, outcomes)
 
     def _warn(self, message: InboundMessage, outcome: Retry | Parked) -> None:

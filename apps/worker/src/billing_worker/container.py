@@ -14,17 +14,21 @@ from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import OutboxBell, PostgresOutbox
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources
 from billing_adapters.tracing import traced
 from billing_core.domain.packs import PriceBook
+from billing_core.domain.pseudonyms import Pseudonyms
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
 from billing_core.use_cases import handle_webhooks, register_merchants
+from billing_core.use_cases.answer_privacy_requests import AnswerPrivacyRequests
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.jobs import RunDueJobs, ScheduledJob
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.schedule import scheduled_jobs
@@ -63,6 +67,7 @@ class WorkerContainer(containers.DeclarativeContainer):
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
     price_book: providers.Dependency[PriceBook] = providers.Dependency(instance_of=PriceBook)
     metrics: providers.Dependency[WorkerMetrics] = providers.Dependency(instance_of=WorkerMetrics)
+    pseudonyms: providers.Dependency[Pseudonyms | None] = providers.Dependency(default=None)
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Object(new_id)
@@ -84,18 +89,46 @@ class WorkerContainer(containers.DeclarativeContainer):
         traced,
         tracing,
         providers.Singleton(
-            RegisterMerchants, units=units, platforms=platforms.provided.keys.call(), clock=clock, new_id=ids
+            RegisterMerchants, units=units, platforms=platforms, clock=clock, new_id=ids, pseudonyms=pseudonyms
         ),
     )
     ask = providers.Singleton(AskPlatforms, platforms=platforms)
     settle = providers.Singleton(
-        traced, tracing, providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock)
+        traced,
+        tracing,
+        providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock, pseudonyms=pseudonyms),
+    )
+    redact = providers.Singleton(
+        RedactMerchants,
+        units=units,
+        data=providers.Singleton(PostgresMerchantData, database),
+        replays=replays,
+        clock=clock,
+        new_id=ids,
+        pseudonyms=pseudonyms,
+    )
+    privacy = providers.Singleton(
+        AnswerPrivacyRequests,
+        units=units,
+        platforms=platforms,
+        redact=redact,
+        clock=clock,
+        new_id=ids,
+        pseudonyms=pseudonyms,
     )
     webhooks = providers.Singleton(
         traced,
         tracing,
         providers.Singleton(
-            HandleWebhooks, units=units, platforms=platforms, ask=ask, settle=settle, clock=clock, new_id=ids
+            HandleWebhooks,
+            units=units,
+            platforms=platforms,
+            ask=ask,
+            settle=settle,
+            clock=clock,
+            new_id=ids,
+            privacy=privacy,
+            pseudonyms=pseudonyms,
         ),
     )
     relay = providers.Singleton(RelayEvents, outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
@@ -113,6 +146,7 @@ class WorkerContainer(containers.DeclarativeContainer):
         refund_sources=resources.provided.platforms.refund_sources,
         price_book=price_book,
         clock=clock,
+        pseudonyms=pseudonyms,
     )
     jobs = providers.Singleton(_jobs, tracing, untraced_jobs, traces)
     run_due_jobs = providers.Singleton(RunDueJobs, jobs=jobs, leadership=leadership, runs=job_runs, clock=clock)

@@ -15,7 +15,7 @@ from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.keeping import keep_streams
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams
-from billing_adapters.preflight import refuse_unbound_role
+from billing_adapters.preflight import refuse_another_redaction_key, refuse_unbound_role
 from billing_adapters.prometheus.watching import watching
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import InvalidConfiguration, Settings, load_settings
@@ -47,13 +47,16 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     price_book = settings.load_price_book()
     await refuse_unbound_role(settings)
+    await refuse_another_redaction_key(settings)
     metrics = WorkerMetrics()
     with _observatory(metrics, settings):
         async with (
             open_resources(settings, app="worker", every_merchant=True, traced=True) as resources,
             watching(resources, metrics.process),
         ):
-            container = build_container(resources=resources, price_book=price_book, metrics=metrics)
+            container = build_container(
+                resources=resources, price_book=price_book, metrics=metrics, pseudonyms=settings.pseudonyms
+            )
             resources.nats.tell_denials(metrics.process.count_denial)
             topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
             collect_garbage_seldom()

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from billing_core.domain.packs import PriceBook, default_price_book
+from billing_core.domain.pseudonyms import SHORTEST_KEY_BYTES, Pseudonyms
 from billing_core.domain.rate_limits import MOST_PER_MINUTE, RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
@@ -103,6 +104,10 @@ class Settings(BaseSettings):
     jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
     jwt_audience: str = Field("billing", description="Required aud of tokens")
 
+    redaction_key: SecretStr | None = Field(
+        None, description="Secret by which redacted shops are known again, at least 32 bytes; never change it"
+    )
+
     platform_timeout_s: float = Field(10.0, gt=0, le=60, description="Seconds a payment platform may take to answer")
     shopify_api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$", description="Admin API version")
     shopify_base_url: str | None = Field(None, description="Replaces https://{shop domain}; for tests and proxies")
@@ -166,6 +171,13 @@ class Settings(BaseSettings):
         except (OSError, UnicodeDecodeError) as wrong:
             raise ValueError("is neither PEM text nor the path of a readable PEM file") from wrong
 
+    @field_validator("redaction_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_KEY_BYTES:
+            raise ValueError(f"must have at least {SHORTEST_KEY_BYTES} bytes; make one with `openssl rand -base64 48`")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -197,6 +209,11 @@ class Settings(BaseSettings):
         if per_minute == 0:
             return None
         return RateLimit(per_minute=per_minute, burst=self.rate_limit_burst or -(-per_minute // 10))
+
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What redacted shops are known again by; None where nothing can be redacted."""
+        return None if self.redaction_key is None else Pseudonyms(self.redaction_key.get_secret_value().encode())
 
     def signing_secret(self) -> str | None:
         """The secret HS256 tokens are signed with: the one configured, else in development, without other keys, the

@@ -305,6 +305,25 @@ class BrokerDenied(PublishingUnavailable):
         self.detail, self.operation, self.subject, self.remedy = detail, operation, subject, remedy
 
 
+class RedactionNotConfigured(BillingError):
+    """There is no key to make pseudonyms with, or not the one that was used before."""
+
+    code = "REDACTION_NOT_CONFIGURED"
+
+
+class PurchasesStillPayable(BillingError):
+    """The merchant has purchases that may still be paid, for which its identity is needed."""
+
+    code = "PURCHASES_STILL_PAYABLE"
+
+    def __init__(self, merchant_id: str, *, until: str) -> None:
+        super().__init__(
+            f"{merchant_id} has a purchase that can be paid until {until}, and needs its name until then. Wait, or "
+            f"call it off: `billing purchases list --merchant {merchant_id}`, `billing purchases cancel ID`."
+        )
+        self.merchant_id, self.until = merchant_id, until
+
+
 class MalformedMessage(BillingError):
     """A message from another service cannot be understood; it will be parked."""
 

@@ -15,8 +15,19 @@ from uuid import UUID
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from billing_core.domain.events import FACTS, Change, Fact, Timestamp, rfc3339
+from billing_core.domain.events import (
+    FACTS,
+    Change,
+    CreditsGranted,
+    Fact,
+    PurchaseCancelled,
+    Timestamp,
+    TrialEnded,
+    TrialExtended,
+    rfc3339,
+)
 from billing_core.domain.merchants import MERCHANT_ID, PLATFORM_ACCOUNT_ID
+from billing_core.domain.pseudonyms import REDACTED, Pseudonyms
 from billing_core.errors import MalformedMessage
 
 SOURCE = "billing-service"
@@ -29,6 +40,8 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _DOMAIN = re.compile(r"[A-Za-z0-9.\-]{1,253}")
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,255}")
+# Whose `reason` a person wrote, mostly; in the others Billing did.
+_REASONED = frozenset(fact.type for fact in (CreditsGranted, PurchaseCancelled, TrialEnded, TrialExtended))
 
 F = TypeVar("F", bound=Fact)
 
@@ -82,6 +95,18 @@ def decode_event(body: bytes) -> "Event[Fact]":
         return _event_of(kind).model_validate(document)
     except ValidationError as wrong:
         raise MalformedMessage(_first_error(wrong)) from wrong
+
+
+def redact_event(body: bytes, pseudonyms: Pseudonyms) -> bytes:
+    """One of our own events without what its merchant's programs and operators wrote into it. The id, the fact and its
+    figures stay, so whoever has it knows it again. Raises MalformedMessage."""
+    event = _json_object(body)
+    correlation_id = pseudonyms.of_text(str(event.get("correlationid", "")))
+    redacted = {**event, "correlationid": correlation_id, "traceparent": untraced(correlation_id)}
+    data = event.get("data")
+    if event.get("type") in _REASONED and isinstance(data, dict) and data.get("reason") is not None:
+        redacted["data"] = {**data, "reason": REDACTED}
+    return pydantic_core.to_json(redacted)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -185,7 +210,7 @@ class MerchantCreated(_Inbound):
     @field_validator("platform_domain", mode="before")
     @classmethod
     def _only_a_domain(cls, value: object) -> str | None:
-        return value if isinstance(value, str) and _DOMAIN.fullmatch(value) else None
+        return _domain_in(value)
 
     @field_validator("currency", mode="before")
     @classmethod
@@ -194,11 +219,22 @@ class MerchantCreated(_Inbound):
 
 
 class PurchaseUpdated(_Inbound):
-    """`evt.webhook.app.purchase_updated`: a platform's own notice, as the webhook service received it."""
+    """`evt.webhook.app.purchase_updated`: a platform's own notice, as the webhook service received it. The
+    domain is advice, for asking about an account of which only a pseudonym is left here."""
 
     platform: str = Field(max_length=64)
     payload: dict[str, Any]
     topic: str | None = None
+    platform_domain: str | None = None
+
+    @field_validator("platform_domain", mode="before")
+    @classmethod
+    def _only_a_domain(cls, value: object) -> str | None:
+        return _domain_in(value)
+
+
+def _domain_in(value: object) -> str | None:
+    return value if isinstance(value, str) and _DOMAIN.fullmatch(value) else None
 
 
 _CONSUMED: Mapping[str, type[_Inbound]] = {MERCHANT_CREATED: MerchantCreated, PURCHASE_UPDATED: PurchaseUpdated}

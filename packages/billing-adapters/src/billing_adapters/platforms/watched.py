@@ -53,6 +53,11 @@ class WatchedPlatform:
         return self._platform.test_mode
 
     @property
+    def needs_domain(self) -> bool:
+        """See `PaymentPlatform.needs_domain`."""
+        return self._platform.needs_domain
+
+    @property
     def checkout_lifetime(self) -> timedelta:
         """See `PaymentPlatform.checkout_lifetime`."""
         return self._platform.checkout_lifetime

@@ -44,26 +44,35 @@ GRANTS: Final[Mapping[str, Mapping[str, str]]] = {
         "history": "select, insert",
         "outbox": "select, insert",
         "idempotency_keys": _ROWS,
+        "privacy_records": "select (key_id)",  # by which keys shops were redacted, and nothing of whom
         "sandbox_payments": "select, insert, update (reference)",
     },
     WORKER: {
         "alembic_version": "select",
         "merchants": _ROWS,
         "trials": _ROWS,
-        "trial_claims": "select, insert, update (merchant_id, trial_id)",
+        "trial_claims": "select, insert, update, delete",  # moved, and put under other names
         "purchases": f"{_ROWS}, delete",  # by being archived
-        "archived_purchases": "select, insert, delete",
+        "archived_purchases": f"{_ROWS}, delete",
         "payment_claims": "select, insert, update (purchase_id)",
-        "credit_grants": "select, insert",
+        "credit_grants": "select, insert, update (reason)",
         "history": "select, insert",
         "outbox": "select, insert, update (published_at)",
         "inbox": "select, insert, update (received_at), delete",
         "idempotency_keys": f"{_ROWS}, delete",
         "parked_messages": _ROWS,
+        "privacy_records": "select, insert",
         "job_runs": _ROWS,
-        "sandbox_payments": "select, insert, update (reference)",
+        "sandbox_payments": "select, insert, update (reference, platform_account_id)",
     },
     READONLY: dict.fromkeys(("alembic_version", *metadata.tables), "select"),
+}
+# Who may have done what only the owner may, in the ways its functions do it.
+_MAY_CALL: Final = {
+    "billing_purge_events": (WORKER,),
+    "billing_redact_history": (WORKER,),
+    "billing_redact_events": (WORKER,),
+    "billing_trial_is_claimed": (API, WORKER),
 }
 # Who sees every merchant whatever the setting says, and for which commands.
 _SEES_EVERYBODY: Final = {WORKER: "all", READONLY: "select"}
@@ -187,7 +196,8 @@ def _handed_over() -> Iterator[str]:
     for table in (*metadata.tables, "alembic_version"):
         yield f"alter table {table} owner to {MIGRATOR}"
     yield f"alter domain billing_caller owner to {MIGRATOR}"
-    yield f"alter function billing_purge_events owner to {MIGRATOR}"
+    for function in _MAY_CALL:
+        yield f"alter function {function} owner to {MIGRATOR}"
     for table in _OF_MERCHANTS:
         yield f"alter policy of_every_merchant on {table} to {MIGRATOR}"
 
@@ -197,7 +207,10 @@ def _rights() -> Iterator[str]:
         yield f"revoke all on {', '.join((*metadata.tables, 'alembic_version'))} from {role}"
         for table, privileges in grants.items():
             yield f"grant {privileges} on {table} to {role}"
-    yield f"grant execute on function billing_purge_events to {WORKER}"
+    for function, callers in _MAY_CALL.items():
+        yield f"grant execute on function {function} to {', '.join(callers)}"
+    yield f"drop policy if exists of_{API} on privacy_records"
+    yield f"create policy of_{API} on privacy_records for select to {API} using (true)"
     for role, commands in _SEES_EVERYBODY.items():
         for table in _OF_MERCHANTS:
             yield f"drop policy if exists of_{role} on {table}"

@@ -375,6 +375,34 @@ Index(
 Index("parked_messages_newest", parked_messages.c.parked_at, parked_messages.c.parked_id)
 
 
+# --- people's data ---------------------------------------------------------------------------------------------------
+
+# What was asked about people's data, and what was redacted. `account` is a pseudonym and never a name.
+privacy_records = Table(
+    "privacy_records",
+    metadata,
+    Column("record_id", Uuid, nullable=False),
+    moment("at"),
+    text_column("what"),
+    text_column("platform"),
+    text_column("account", nullable=True),
+    text_column("merchant_id", nullable=True),
+    text_column("actor"),
+    text_column("reason"),
+    text_column("key_id", nullable=True),
+    PrimaryKeyConstraint("record_id"),
+    length("what", 64),
+    length("platform", 64),
+    CheckConstraint("account ~ '^redacted:[0-9a-f]{64}$'", name="account_tells_nothing"),
+    length("merchant_id", 128),
+    length("actor", 255),
+    length("reason", 1000, shortest=0),
+    length("key_id", 64),
+)
+Index("privacy_records_of_merchant", privacy_records.c.merchant_id, privacy_records.c.at)
+Index("privacy_records_key", privacy_records.c.key_id, postgresql_where=privacy_records.c.key_id.is_not(None))
+
+
 # --- jobs and the sandbox --------------------------------------------------------------------------------------------
 
 job_runs = Table(

@@ -15,6 +15,7 @@ from billing_adapters.postgres.keys import PostgresKeyRecords
 from billing_adapters.postgres.merchants import PostgresMerchants
 from billing_adapters.postgres.parked import PostgresParkedMessages
 from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.redactions import PostgresRedactions
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.trials import PostgresTrials
 from billing_adapters.postgres.wire import Transaction
@@ -36,6 +37,7 @@ class PostgresUnitOfWork:
         self.inbox = PostgresInbox(transaction)
         self.keys = PostgresKeyRecords(transaction)
         self.parked = PostgresParkedMessages(transaction)
+        self.redactions = PostgresRedactions(transaction)
 
     async def now(self) -> datetime:
         """The moment by the database's clock."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 from billing_core.domain.events import Fact
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog, PriceBook, default_catalog
+from billing_core.domain.pseudonyms import Pseudonyms
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.messages import Event, decode_event
 from billing_core.ports.publishing import OutboxEvent
@@ -15,6 +16,7 @@ from billing_core.testing.memory import InMemoryPublisher, InMemoryReplayCache, 
 from billing_core.testing.scripted_platform import ScriptedPlatform
 from billing_core.use_cases import handle_webhooks, register_merchants
 from billing_core.use_cases.activate_trial import ActivateTrial
+from billing_core.use_cases.answer_privacy_requests import AnswerPrivacyRequests
 from billing_core.use_cases.archive_purchases import ArchivePurchases
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.caller import Caller
@@ -23,6 +25,7 @@ from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+from billing_core.use_cases.export_merchant import ExportMerchant
 from billing_core.use_cases.export_purchases import ExportPurchases
 from billing_core.use_cases.follow_refunds import FollowRefunds
 from billing_core.use_cases.grant_credits import GrantCredits
@@ -33,6 +36,7 @@ from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 from billing_core.use_cases.read_billing import ReadBilling
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.replay_parked import ReplayParked
@@ -41,6 +45,7 @@ from billing_core.use_cases.settle_purchases import SettlePurchases
 from billing_core.views import PurchaseView, adapter
 
 RETURN_URL = "https://shop.example/billing"
+SAMPLE_PSEUDONYMS = Pseudonyms(b"sample-redaction-key-of-the-test-kit")
 
 
 class InMemoryBilling:
@@ -58,12 +63,13 @@ class InMemoryBilling:
         clock: FixedClock | None = None,
         storage: InMemoryStorage | None = None,
         return_urls: ReturnUrlPolicy | None = None,
+        pseudonyms: Pseudonyms | None = SAMPLE_PSEUDONYMS,
     ) -> None:
         catalog = catalog or default_catalog()
         self.price_book = catalog if isinstance(catalog, PriceBook) else PriceBook.of(catalog)
         self.platforms = {platform.name: platform for platform in platforms} or {"sandbox": ScriptedPlatform()}
         self.platform = next(iter(self.platforms.values()))
-        self.clock = clock or FixedClock()
+        self.clock, self.pseudonyms = clock or FixedClock(), pseudonyms
         self.storage = storage or InMemoryStorage(self.clock)
         self.new_id = SequentialIds(self.clock, self.storage.numbers)
         self.replays, self.publisher, self.sender = InMemoryReplayCache(), InMemoryPublisher(), InMemorySender()
@@ -114,8 +120,22 @@ class InMemoryBilling:
         self.read = ReadBilling(records=self.storage.records, price_book=self.price_book, clock=clock)
         self.report_sales = ReportSales(reports=self.storage.reports)
         self.export_purchases = ExportPurchases(reports=self.storage.reports)
+        self.export_merchant = ExportMerchant(data=self.storage.data, clock=clock)
+        self.redact_merchants = RedactMerchants(
+            units=units,
+            data=self.storage.data,
+            replays=self.replays,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
+        )
         self.activate_trial = ActivateTrial(
-            units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
+            units=units,
+            replays=self.replays,
+            price_book=self.price_book,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
         )
         self.operate_trials = OperateTrials(units=units, price_book=self.price_book, clock=clock, new_id=new_id)
         self.grant_credits = GrantCredits(units=units, price_book=self.price_book)
@@ -133,12 +153,27 @@ class InMemoryBilling:
     def _wire_messages(self) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
         self.ask = AskPlatforms(platforms=self.platforms)
-        self.settle = SettlePurchases(units=units, price_book=self.price_book, clock=clock)
+        self.settle = SettlePurchases(units=units, price_book=self.price_book, clock=clock, pseudonyms=self.pseudonyms)
         self.register_merchants = RegisterMerchants(
-            units=units, platforms=self.platforms.keys(), clock=clock, new_id=new_id
+            units=units, platforms=self.platforms, clock=clock, new_id=new_id, pseudonyms=self.pseudonyms
+        )
+        self.answer_privacy_requests = AnswerPrivacyRequests(
+            units=units,
+            platforms=self.platforms,
+            redact=self.redact_merchants,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
         )
         self.handle_webhooks = HandleWebhooks(
-            units=units, platforms=self.platforms, ask=self.ask, settle=self.settle, clock=clock, new_id=new_id
+            units=units,
+            platforms=self.platforms,
+            ask=self.ask,
+            settle=self.settle,
+            clock=clock,
+            new_id=new_id,
+            privacy=self.answer_privacy_requests,
+            pseudonyms=self.pseudonyms,
         )
         self.consume_merchants = ConsumeMessages(
             source=register_merchants.SOURCE, handle=self.register_merchants, units=units, clock=clock, new_id=new_id
@@ -162,6 +197,7 @@ class InMemoryBilling:
             settle=self.settle,
             runs=storage.runs,
             clock=clock,
+            pseudonyms=self.pseudonyms,
         )
         self.expire_trials = ExpireTrials(units=units, clock=clock)
         self.remind_trials = RemindTrials(units=units, clock=clock)

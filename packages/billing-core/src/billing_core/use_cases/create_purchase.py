@@ -111,7 +111,7 @@ class CreatePurchase:
 
     async def _open(self, caller: Caller, key: RequestKey, request: PurchaseRequest) -> Answered | _Attempt:
         standing = await self._requests.look(key)
-        merchant, now = caller.known(None if standing is None else standing.merchant), self._clock.now()
+        merchant, now = caller.known_to_act(None if standing is None else standing.merchant), self._clock.now()
         if standing is not None and standing.record is None:
             choice = self._choose(merchant, standing.open_purchases, request, caller, now)
             if isinstance(choice, PurchaseDecision):
@@ -127,7 +127,7 @@ class CreatePurchase:
     async def _open_in_turn(
         self, uow: UnitOfWork, caller: Caller, key: RequestKey, request: PurchaseRequest
     ) -> Answered | _Attempt:
-        merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
+        merchant = caller.known_to_act(await uow.merchants.lock(caller.merchant_id))
         now = self._clock.now()
         record = await uow.keys.lock(key)
         if record is None:

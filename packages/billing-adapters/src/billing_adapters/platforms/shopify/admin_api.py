@@ -12,6 +12,7 @@ from billing_adapters.platforms.shopify.shapes import NAME
 from billing_adapters.platforms.shopify.throttles import Throttles
 from billing_adapters.platforms.shopify.tokens import Tokens
 from billing_adapters.platforms.shopify.wire import Wire
+from billing_core.domain.pseudonyms import is_pseudonym
 from billing_core.errors import PlatformAuthError, PlatformThrottled
 from billing_core.ports.platforms import PlatformAccount
 
@@ -67,6 +68,8 @@ class AdminApi:
         path = f"/admin/api/{self._api_version}/graphql.json"
         if self._base_url is not None:
             return self._base_url.rstrip("/") + path
+        if is_pseudonym(account.platform_account_id):
+            raise PlatformAuthError(NAME, "the shop was redacted, and only a notice of its own says where to ask")
         if account.platform_domain is None:
             raise PlatformAuthError(NAME, "the merchant was announced without its shop's domain (platform_domain)")
         if not is_shop_domain(account.platform_domain):

@@ -62,7 +62,7 @@ class InMemoryRecords:
         """See `BillingRecords.history`."""
         mine = [each for each in self._tables.changes.values() if each.merchant_id == merchant_id]
         changes = [each for each in mine if each.subject_id == subject_id]
-        return [_entry(each) for each in sorted(changes, key=lambda each: each.number)]
+        return [entry_of(each) for each in sorted(changes, key=lambda each: each.number)]
 
     def _all_of(self, merchant_id: str) -> list[Purchase]:
         everything = chain(self._tables.purchases.values(), self._tables.archive.values())
@@ -87,7 +87,8 @@ def _matches(purchase: Purchase, wanted: PurchaseFilter) -> bool:
     )
 
 
-def _entry(change: Change) -> HistoryEntry:
+def entry_of(change: Change) -> HistoryEntry:
+    """A change as the history tells it."""
     return HistoryEntry(
         number=change.number,
         at=change.at,

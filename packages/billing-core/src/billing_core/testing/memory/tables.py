@@ -13,6 +13,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.errors import StorageConflict
+from billing_core.ports.privacy import PrivacyRecord
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import ParkedMessage, TrialClaim
 
@@ -97,6 +98,7 @@ class Tables:
     inbox: dict[tuple[str, str], datetime] = field(default_factory=dict)
     keys: dict[RequestKey, KeyRecord] = field(default_factory=dict)
     parked: dict[UUID, ParkedMessage] = field(default_factory=dict)
+    privacy: dict[UUID, PrivacyRecord] = field(default_factory=dict)
     runs: dict[str, datetime] = field(default_factory=dict)
 
 
@@ -126,6 +128,7 @@ class StagedTables:
         self.inbox = Staged(tables.inbox)
         self.keys = Staged(tables.keys, lambda key, _: merchant_id in (None, key.merchant_id))
         self.parked = Staged(tables.parked)
+        self.privacy = Staged(tables.privacy)
 
     def apply(self) -> None:
         """This will make every table's changes last, together: nothing is awaited in between."""
