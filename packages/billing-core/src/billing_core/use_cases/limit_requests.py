@@ -43,12 +43,13 @@ class LimitRequests:
 
     def admit(self, merchant_id: str) -> Admission:
         """This will judge one request, and count it where it is admitted. Never raises and asks nobody."""
-        now_us, free_at_us = self._now_us(), self._free_at_us.get(merchant_id, 0)
-        owed_us = max(free_at_us - now_us, 0)
-        admission = self.limit.admit(owed_us)
-        untold = self._untold
+        now_us, limit, untold = self._now_us(), self.limit, self._untold
+        owed_us = self._free_at_us.get(merchant_id, now_us) - now_us
+        if owed_us < 0:
+            owed_us = 0
+        admission = limit.admit(owed_us)
         if admission.is_admitted:
-            self._remember(merchant_id, now_us + owed_us + self.limit.spacing_us)
+            self._remember(merchant_id, now_us + owed_us + limit.spacing_us)
             untold[merchant_id] = untold.get(merchant_id, 0) + 1
         elif merchant_id not in untold:
             untold[merchant_id] = 0
