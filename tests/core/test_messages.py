@@ -125,6 +125,8 @@ class TestDecodeEvent:
             {"id": "no uuid"},
             {"time": "yesterday"},
             {"time": "2026-03-02T09:30:15"},
+            {"time": "0001-01-01T00:00:00+01:00"},  # which UTC has not
+            {"time": "9999-12-31T23:59:59-01:00"},
             {"data": {}},
             {"data": None},
         ],

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pydantic_core
 import structlog
 
 from billing_adapters.logs import _json
+from billing_core.errors import MalformedMessage
+from billing_core.ports.platforms import Notice
 
 CORPUS = Path(__file__).with_name("corpus")
 LONGEST_BYTES = 4096
@@ -53,6 +56,19 @@ def parts(data: bytes, many: int) -> list[bytes]:
     """The parts between lines of two dashes, as many as asked for."""
     found = data.split(BETWEEN, many - 1)
     return found + [b""] * (many - len(found))
+
+
+def notice_in(data: bytes, read: Callable[[Mapping[str, Any]], Notice | None]) -> Notice | None:
+    """What a platform's reader makes of a text; None where it is no news, or malformed in words that can be kept."""
+    try:
+        payload = pydantic_core.from_json(data, allow_inf_nan=False)
+    except ValueError:
+        return None
+    try:
+        return read(payload if isinstance(payload, dict) else {})
+    except MalformedMessage as wrong:
+        str(wrong).encode()
+        return None
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx2
-import pydantic_core
 from starlette.datastructures import Headers
 from tests.adapters.platforms.shopify.shop import ACCOUNT, GID, TOKEN, a_shopify_purchase
-from tests.fuzz.target import Target, at_once, by_first_letter, parts
+from tests.fuzz.target import Target, at_once, by_first_letter, notice_in, parts
 
 from billing_adapters.platforms.shopify import ShopifyPlatform, ShopifyRefunds
 from billing_adapters.platforms.shopify.admin_api import AdminApi
@@ -90,15 +89,7 @@ def webhooks(data: bytes) -> None:
 
 def notices(data: bytes) -> None:
     """A notice names a charge of its own shop, or is malformed in words that can be kept."""
-    try:
-        payload = pydantic_core.from_json(data, allow_inf_nan=False)
-    except ValueError:
-        return
-    try:
-        notice = read_charge_notice(payload if isinstance(payload, dict) else {})
-    except MalformedMessage as wrong:
-        str(wrong).encode()
-        return
+    notice = notice_in(data, read_charge_notice)
     if notice is not None:
         assert re.fullmatch(r"gid://shopify/AppPurchaseOneTime/[0-9]{1,20}", str(notice.platform_reference))
         assert re.fullmatch(r"gid://shopify/Shop/[0-9]{1,20}", str(notice.platform_account_id))
