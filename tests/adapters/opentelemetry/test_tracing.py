@@ -1,13 +1,16 @@
 """Spans: which are exported, where they stand, and what they tell."""
 
 import asyncio
+from types import SimpleNamespace
 
+import asyncpg
 import pytest
+from asyncpg.connection import LoggedQuery
 from opentelemetry.trace import SpanKind, StatusCode
 from tests.tracing_kit import SAMPLED, UNSAMPLED, Traces, place
 
 from billing_adapters.opentelemetry.around import around
-from billing_adapters.opentelemetry.queries import summary
+from billing_adapters.opentelemetry.queries import QuerySpans, summary
 from billing_adapters.opentelemetry.tracing import is_sampled, traceparent_of
 from billing_adapters.tracing import traced
 from billing_core.errors import PlatformUnavailable, PurchaseNotFound, StorageUnavailable
@@ -123,6 +126,52 @@ class TestAround:
         act = Act()
 
         assert traced(None, act) is act
+
+
+class TestQueries:
+    @pytest.mark.parametrize("below", [True, False])
+    def test_a_query_is_told_with_its_text_and_without_its_arguments(self, below: bool) -> None:
+        """Below whatever asked; what nobody traces asks in silence."""
+        traces = Traces()
+        query = _query("select 1 from merchants where merchant_id = $1", "secret")
+        if below:
+            with traces.tracing.alone(traces.tracing.begin("job x")):
+                QuerySpans(traces.tracing)(query)
+        else:
+            QuerySpans(traces.tracing)(query)
+
+        assert "secret" not in "".join(each.to_json() for each in traces.spans)
+        assert [each.name for each in traces.spans] == (["SELECT merchants", "job x"] if below else [])
+        if below:
+            assert dict(traces.named("SELECT merchants").attributes or {}) == {
+                "db.system.name": "postgresql",
+                "db.namespace": "billing",
+                "db.query.summary": "SELECT merchants",
+                "db.query.text": query.query,
+                "server.address": "db.example",
+                "server.port": 5432,
+            }
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [(asyncpg.UniqueViolationError("secret"), "23505"), (TimeoutError("secret"), "TimeoutError")],
+    )
+    def test_a_query_that_failed_tells_its_state(self, error: Exception, kind: str) -> None:
+        """SQLSTATE, else the kind of error; never the server's words, which have values in them."""
+        traces = Traces()
+
+        with traces.tracing.alone(traces.tracing.begin("job x")):
+            QuerySpans(traces.tracing)(_query("commit", error=error))
+
+        span = traces.named("COMMIT")
+        assert (span.attributes or {})["error.type"] == kind
+        assert span.status.status_code is StatusCode.ERROR
+        assert "secret" not in span.to_json()
+
+
+def _query(text: str, *arguments: object, error: Exception | None = None) -> LoggedQuery:
+    named = SimpleNamespace(database="billing")
+    return LoggedQuery(text, arguments, None, 0.001, error, ("db.example", 5432), named)
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,9 @@ async def _fill(database_url: str) -> None:
         insert into parked_messages (parked_id, source, message_id, subject, body, headers, reason, parked_at) values
             (gen_random_uuid(), 'billing-purchase-updated', '1', 's', '', '{}', 'r', now()),
             (gen_random_uuid(), 'billing-purchase-updated', '2', 's', '', '{}', 'r', now());
+        insert into parked_messages (parked_id, source, message_id, subject, body, headers, reason, parked_at,
+            replayed_at)
+            values (gen_random_uuid(), 'billing-merchant-created', '3', 's', '', '{}', 'r', now(), now());
         """
     )
     await connection.close()
