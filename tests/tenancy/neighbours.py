@@ -11,6 +11,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import TrialTerms
 from billing_core.domain.purchases import Purchase, PurchaseStatus, create_purchase
 from billing_core.domain.trials import Trial, start_trial
+from billing_core.ports.privacy import PrivacyRecord
 from billing_core.testing.builders import (
     a_grant,
     a_merchant,
@@ -63,6 +64,20 @@ async def move_in(database: Database) -> Neighbours:
     return Neighbours(mine=await _moved_in(database, "mine"), theirs=await _moved_in(database, "theirs"))
 
 
+def _asked(merchant: Merchant, at: datetime) -> PrivacyRecord:
+    return PrivacyRecord(
+        record_id=an_id(at),
+        at=at,
+        what="exported",
+        platform=merchant.platform,
+        account=None,
+        merchant_id=merchant.merchant_id,
+        actor="operator:ada",
+        reason="it asked",
+        key_id=None,
+    )
+
+
 async def _moved_in(database: Database, name: str) -> Neighbour:
     now = datetime.now(UTC).replace(microsecond=0)
     merchant = a_merchant(
@@ -105,6 +120,7 @@ async def _moved_in(database: Database, name: str) -> Neighbour:
         await uow.purchases.claim([taken.purchase, archived])
         await uow.journal.record([*started.changes, *created.changes, *taken.changes])
         await uow.grants.add(grant)
+        await uow.redactions.record([_asked(merchant, now)])
         await uow.keys.save(key.answered(Answer(outcome="created", document=f'{{"id": "{name}"}}'.encode())))
         await uow.purchases.archive(now - timedelta(days=90), 10)
         await uow.commit()

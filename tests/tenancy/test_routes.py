@@ -45,6 +45,9 @@ ABOUT_NOBODY = {
     ("GET", "/metrics"): "figures of the process, with no merchant in their labels",
     ("GET", "/openapi.json"): "the contract",
     ("GET", "/docs"): "the contract",
+    ("GET", "/docs/start.js"): "the page that shows the contract",
+    ("GET", "/docs/swagger-ui-bundle.js"): "the page that shows the contract",
+    ("GET", "/docs/swagger-ui.css"): "the page that shows the contract",
 }
 # Pages of a developer's own machine, where who opens them is everybody; production refuses to serve them.
 DEVELOPMENT_ONLY = {
@@ -54,6 +57,7 @@ DEVELOPMENT_ONLY = {
     ("GET", "/"),
     ("GET", "/development/token"),
     ("GET", "/development/events"),
+    ("GET", "/development/receipts/{purchase_id:uuid}"),
     ("POST", "/development/merchants"),
     ("GET", "/development/static/{name}"),
 }

@@ -26,6 +26,7 @@ NEVER_MET = {
     "job_runs_pk",
     "parked_messages_pk",
     "parked_messages_waiting_once",
+    "privacy_records_pk",
     "sandbox_payments_pk",
     "trial_claims_pk",
 }
@@ -233,10 +234,9 @@ class TestRefusals:
             with pytest.raises(InvariantRefused):
                 await uow.inbox.record("source", [actor], MOMENT + timedelta(days=1))
 
-    @pytest.mark.parametrize(("more", "named"), [("a" * 256, "CheckViolationError (23514): inbox_"), ("\0", "(22")])
+    @pytest.mark.parametrize(("more", "named"), [("a" * 256, "CheckViolationError"), ("\0", "left out")])
     async def test_what_was_refused_is_not_repeated(self, database: Database, more: str, named: str) -> None:
-        """PostgreSQL says "Failing row contains (…)", and so would every log of it: the kind, the code and the
-        constraint are told instead."""
+        """PostgreSQL says "Failing row contains (…)", and so would every log: the kind of error is told without."""
         source, canary = "canary-4f1d" + more, "another-7e02"
 
         async with PostgresUnits(database)() as uow:
@@ -245,7 +245,7 @@ class TestRefusals:
 
         # What was raised with which words, without the lines of the code that stand between.
         told = [line for line in traceback.format_exception(refused.value) if not line.startswith("  ")]
-        assert named in told[-1]
+        assert any(named in text for text in told)
         for text in told:
             assert "canary-4f1d" not in text
             assert "another-7e02" not in text

@@ -22,6 +22,8 @@ def listed(*defects: Defect) -> Mapping[str, Defect]:
 _HOSTILE_TOKENS = "tests/apps/http/test_tokens.py::test_a_hostile_token_is_refused"
 _OTHER_PLATFORM = "tests/apps/http/test_tokens.py::TestAnswers::test_a_token_of_another_platform_is_refused"
 _BAD_REQUESTS = "tests/apps/http/test_bad_requests.py"
+_ROUTES = "tests/tenancy/test_routes.py"
+_ROWS = "tests/tenancy/test_row_security.py"
 _CANARIES = "tests/e2e/canary/test_canary.py::test_no_secret_is_told"
 
 DEFECTS = listed(
@@ -69,6 +71,14 @@ DEFECTS = listed(
     Defect(wall=walls.platform_claim_not_compared, caught_by=_OTHER_PLATFORM),
     Defect(wall=walls.lenient_json, caught_by=f"{_BAD_REQUESTS}::test_a_bad_body_is_refused_with_a_pointer"),
     Defect(wall=walls.bodies_without_limit, caught_by=f"{_BAD_REQUESTS}::test_a_large_body_is_refused"),
+    Defect(wall=walls.purchase_of_anybody, caught_by=f"{_ROUTES}::test_another_merchants_ids_get_nothing"),
+    Defect(wall=walls.history_of_anybody, caught_by=f"{_ROUTES}::test_another_merchants_ids_get_nothing"),
+    Defect(wall=walls.everybody_seen_by_the_app, caught_by=f"{_ROWS}::test_a_row_is_seen_by_its_merchant_alone"),
+    Defect(wall=walls.owner_not_walled, caught_by=f"{_ROWS}::test_every_table_that_holds_a_merchant_is_walled"),
+    Defect(
+        wall=walls.narrowed_for_good,
+        caught_by=f"{_ROWS}::test_what_a_transaction_saw_the_next_on_its_connection_does_not",
+    ),
     Defect(wall=walls.token_in_the_log, caught_by=f"{_CANARIES}[callers]"),
     Defect(wall=walls.values_in_sql_errors, caught_by=f"{_CANARIES}[errors_of_sql]"),
 )

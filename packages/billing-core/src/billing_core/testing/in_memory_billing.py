@@ -2,17 +2,26 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from billing_core.domain.events import Fact
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog, PriceBook, default_catalog
 from billing_core.domain.pseudonyms import Pseudonyms
+from billing_core.domain.rate_limits import RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.messages import Event, decode_event
+from billing_core.ports.clock import Clock
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.testing.builders import a_caller, a_merchant, a_merchant_created, a_purchase_updated, a_request_key
 from billing_core.testing.clock import FixedClock, SequentialIds
-from billing_core.testing.memory import InMemoryPublisher, InMemoryReplayCache, InMemorySender, InMemoryStorage
+from billing_core.testing.memory import (
+    InMemoryPublisher,
+    InMemoryReplayCache,
+    InMemorySender,
+    InMemoryStorage,
+    InMemoryUsage,
+)
 from billing_core.testing.scripted_platform import ScriptedPlatform
 from billing_core.use_cases import handle_webhooks, register_merchants
 from billing_core.use_cases.activate_trial import ActivateTrial
@@ -32,6 +41,7 @@ from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
+from billing_core.use_cases.limit_requests import LimitRequests
 from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
@@ -46,6 +56,14 @@ from billing_core.views import PurchaseView, adapter
 
 RETURN_URL = "https://shop.example/billing"
 SAMPLE_PSEUDONYMS = Pseudonyms(b"sample-redaction-key-of-the-test-kit")
+
+
+# So much that no test meets it by the way.
+A_LIMIT = RateLimit(per_minute=60_000, burst=6_000)
+
+
+def _microseconds(clock: Clock) -> int:
+    return int(clock.now().timestamp() * 1_000_000)
 
 
 class InMemoryBilling:
@@ -118,6 +136,8 @@ class InMemoryBilling:
     def _wire_requests(self, return_urls: ReturnUrlPolicy) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
         self.read = ReadBilling(records=self.storage.records, price_book=self.price_book, clock=clock)
+        now_us = partial(_microseconds, clock)
+        self.limit_requests = LimitRequests(limit=A_LIMIT, usage=InMemoryUsage(now_us), now_us=now_us)
         self.report_sales = ReportSales(reports=self.storage.reports)
         self.export_purchases = ExportPurchases(reports=self.storage.reports)
         self.export_merchant = ExportMerchant(data=self.storage.data, clock=clock)
