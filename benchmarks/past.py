@@ -130,9 +130,9 @@ from generate_series(1, greatest(1000, $1::bigint / 1000)) as number
 cross join lateral (select interval '90 days' * number / greatest(1000, $1 / 1000) as age) as old
 """
 _PRIVACY: Final = """
-insert into privacy_records (record_id, at, what, platform, account, merchant_id, actor, reason, key_id)
-select uuidv7(-age), now() - age, 'redacted', 'sandbox', 'redacted:' || repeat(md5(number::text), 2), 'gone-' || number,
-       'billing-purchase-updated', 'shop to be redacted', '0123456789abcdef'
+insert into privacy_records (record_id, at, what, platform, merchant_id, actor, reason)
+select uuidv7(-age), now() - age, 'customer data asked for', 'sandbox', 'past-' || number, 'billing-purchase-updated',
+       'nothing held about customers'
 from generate_series(1, greatest(1000, $1::bigint / 1000)) as number
 cross join lateral (select interval '90 days' * number / greatest(1000, $1 / 1000) as age) as old
 """
