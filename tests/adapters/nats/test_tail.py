@@ -25,6 +25,20 @@ class TestTail:
 
         assert told == [b"trial.started", b"trial.expired"]
 
+    async def test_many_among_others_come_each_once_and_in_order(
+        self, connection: NatsConnection, jetstream: JetStreamContext
+    ) -> None:
+        """However many are asked for at once, and however far apart they are."""
+        await ensure_streams(connection, manage_all=False)
+        kinds = ["a" if number % 7 in (0, 3) or 100 < number < 200 else "b" for number in range(400)]
+        for number, kind in enumerate(kinds):
+            await connection.client.publish(f"evt.billing.{kind}", b"%d" % number)
+        await jetstream.publish("evt.billing.b", b"400")
+
+        told = [int(each.body) async for each in tail(connection, "evt.billing.a", since_s=3600, follow=False)]
+
+        assert told == [number for number, kind in enumerate(kinds) if kind == "a"]
+
     async def test_new_only(self, connection: NatsConnection, jetstream: JetStreamContext) -> None:
         """Without `since_s` it tells only what comes after it began."""
         await ensure_streams(connection, manage_all=False)
