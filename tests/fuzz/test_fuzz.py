@@ -63,8 +63,8 @@ def _lenient_cursor(cursor: str) -> UUID:
     return UUID(bytes=base64.urlsafe_b64decode(cursor.encode("utf-8", "replace") + b"==")[:16].ljust(16))
 
 
-def _unverified(token: str, key: object, algorithm: str) -> Any:
-    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+def _unverified(token: str, key: object) -> bytes:
+    return base64.urlsafe_b64decode(token.split(".")[1] + "==")
 
 
 BROKEN: dict[str, tuple[str, Any, str, Any]] = {
@@ -79,7 +79,7 @@ BROKEN: dict[str, tuple[str, Any, str, Any]] = {
     "a body nobody signed": ("shopify", ShopifyWebhooks, "is_signed", lambda *_: True),
     "a page of another host": ("stripe", StripePlatform, "_is_checkout_page", lambda *_: True),
     "a signature of long ago": ("stripe", StripeWebhooks, "is_signed", lambda *_: True),
-    "a signature that is not verified": ("tokens", tokens, "_verified_claims", _unverified),
+    "a signature that is not verified": ("tokens", tokens, "_signed_payload", _unverified),
     "times that are not looked at": ("tokens", tokens, "_check_times", lambda *_: None),
     "a weak key": ("tokens", keys, "_bits", lambda _: 4096),
 }
@@ -92,7 +92,7 @@ def test_what_is_broken_is_found(broken: str, monkeypatch: pytest.MonkeyPatch) -
     target = load(name)
     monkeypatch.setattr(owner, attribute, wrong, raising=False)
 
-    assert fuzz(target, many=EXECUTIONS, seed=SEED) is not None
+    assert fuzz(target, many=10 * EXECUTIONS, seed=SEED) is not None
 
 
 class TestTheCommand:
