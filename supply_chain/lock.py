@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 EVERYTHING = ROOT / "requirements.lock"
 IMAGE = ROOT / "requirements-image.lock"
 UV = ROOT / "requirements-uv.lock"
-WORKSPACE = "billing"  # the project that has no code of its own: it brings the five together
+WORKSPACE = "billing"  # the project that has no code of its own: it brings the others together
 
 # What the Dockerfile's base image is.
 IMAGE_ENVIRONMENT = {
@@ -70,7 +70,14 @@ def read_image() -> Sequence[Pin]:
 
 def read_projects() -> Mapping[str, Project]:
     """This will read the workspace and our packages, by name."""
-    found = [_project(path) for path in [ROOT / "pyproject.toml", *sorted(ROOT.glob("*/*/pyproject.toml"))]]
+    found = [
+        _project(path)
+        for path in [
+            ROOT / "pyproject.toml",
+            *sorted(ROOT.glob("packages/*/pyproject.toml")),
+            *sorted(ROOT.glob("apps/*/pyproject.toml")),
+        ]
+    ]
     return {each.name: each for each in found}
 
 

@@ -48,7 +48,7 @@ def test_what_our_packages_ask_for_is_what_is_pinned() -> None:
         for each in wanted
         if not any(pin.name == canonicalize_name(each.name) and pin.version in each.specifier for pin in pins)
     ]
-    assert len(projects) == 6
+    assert len(projects) == 7
     assert len(wanted) > 40
     assert refused == []
 

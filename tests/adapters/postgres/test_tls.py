@@ -48,7 +48,7 @@ def secured(database_url: str, tmp_path: Path) -> Iterator[Secured]:
 
 async def answers(url: str) -> bool:
     """Whether a pool of ours gets an answer."""
-    async with open_database(url, pool_size=1, application_name="tests") as database:
+    async with open_database(url, pool_size=1, application_name="tests", every_merchant=True) as database:
         try:
             await database.ping()
         except StorageUnavailable:
@@ -59,7 +59,7 @@ async def answers(url: str) -> bool:
 async def test_the_pool_and_the_listener_work(secured: Secured) -> None:
     """As they do in the clear."""
     heard, ended = asyncio.Event(), asyncio.Event()
-    async with open_database(secured.url(), pool_size=2, application_name="tests") as database:
+    async with open_database(secured.url(), pool_size=2, application_name="tests", every_merchant=True) as database:
         await asyncio.gather(*(database.ping() for _ in range(8)))
         await database.listen("a_channel", heard=heard.set, ended=ended.set, timeout_s=DEADLINE_S)
         async with database.wire() as wire:

@@ -22,7 +22,7 @@ DEADLINE_S = 30
 async def resources(database_url: str) -> AsyncIterator[Resources]:
     """Postgres is there; Redis and NATS are not."""
     async with (
-        open_database(database_url, pool_size=2, application_name="tests") as database,
+        open_database(database_url, pool_size=2, application_name="tests", every_merchant=True) as database,
         open_redis("redis://127.0.0.1:1/0") as redis,
     ):
         nats = NatsConnection("nats://127.0.0.1:1", name="tests")

@@ -162,7 +162,9 @@ def wrong_passwords(world: World) -> None:
         assert [code for code, _ in world.run(commands)] == [1, 1]
         logs = ("http-refused", "worker-refused")
         wait_until(
-            lambda: all("uthorization" in world.log(name) for name in logs), within_s=PATIENCE_S, what="NATS refuses"
+            lambda: all("BROKER_DENIED" in world.log(name) or "NKEY_SEED" in world.log(name) for name in logs),
+            within_s=PATIENCE_S,
+            what="NATS refuses",
         )
 
 

@@ -43,6 +43,8 @@ def secret_settings(canaries: Canaries, *, platforms: str, urls: Mapping[str, st
     return {
         **{f"BILLING_{name.upper()}_URL": url for name, url in urls.items()},
         "BILLING_JWT_SECRET": canaries.new("jwt_secret", "https://{}/with-more-than-32-bytes"),
+        "BILLING_JWT_SECRET_PREVIOUS": canaries.new("jwt_secret_previous", "https://{}/with-more-than-32-bytes"),
+        "BILLING_REDACTION_KEY": canaries.new("redaction_key", "{}-with-more-than-32-bytes"),
         "BILLING_JWT_JWKS_URL": canaries.new("jwt_jwks_url", f"{platforms}/keys?key={{}}"),
         "BILLING_NATS_MONITOR_URL": canaries.new("nats_monitor_url", "http://someone:{}@127.0.0.1:1"),
         "BILLING_OTEL_ENDPOINT": canaries.new("otel_endpoint", "http://someone:{}@127.0.0.1:1"),

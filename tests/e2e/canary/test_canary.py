@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from billing_adapters.embedded import EmbeddedServers
 
 # A public key is for everybody.
-NO_SECRETS = {"BILLING_JWT_PUBLIC_KEY"}
+# Public keys, and the seed of a key: with one beside it, the login of the URL, which is a canary, would not be used.
+NO_SECRETS = {"BILLING_JWT_PUBLIC_KEY", "BILLING_JWT_PUBLIC_KEY_PREVIOUS", "BILLING_NATS_NKEY_SEED"}
 # Addresses that tests put in the place of the platforms', and our own.
 NO_ROOM_FOR_SECRETS = {
     "BILLING_PUBLIC_URL",

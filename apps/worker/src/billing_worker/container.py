@@ -67,7 +67,7 @@ class WorkerContainer(containers.DeclarativeContainer):
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
     price_book: providers.Dependency[PriceBook] = providers.Dependency(instance_of=PriceBook)
     metrics: providers.Dependency[WorkerMetrics] = providers.Dependency(instance_of=WorkerMetrics)
-    pseudonyms: providers.Dependency[Pseudonyms | None] = providers.Dependency(default=None)
+    pseudonyms: providers.Dependency[Pseudonyms | None] = providers.Dependency(default=providers.Object(None))
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Object(new_id)
@@ -110,7 +110,7 @@ class WorkerContainer(containers.DeclarativeContainer):
     privacy = providers.Singleton(
         AnswerPrivacyRequests,
         units=units,
-        platforms=platforms,
+        platforms=resources.provided.platforms.by_name,  # it reads what they sent, and asks none of them
         redact=redact,
         clock=clock,
         new_id=ids,
