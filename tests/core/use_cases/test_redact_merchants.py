@@ -1,7 +1,7 @@
 """A redacted merchant is nobody one could name, and the ledger is what it was."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ from billing_core.testing.memory.tables import Tables
 from billing_core.testing.strategies import purchases
 from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_core.use_cases.inbound import Done, Parked
-from billing_core.use_cases.redact_merchants import RedactMerchants
+from billing_core.use_cases.redact_merchants import MOST_ROUNDS, RedactMerchants, _Sweep
 
 EVER = Period(since=datetime(1970, 1, 1, tzinfo=UTC), until=datetime(2200, 1, 1, tzinfo=UTC))
 
@@ -514,6 +514,20 @@ class TestPaymentsAfterwards:
 
 
 class TestRaces:
+    async def test_what_changes_again_and_again_is_left_to_the_next_time(self, billing: InMemoryBilling) -> None:
+        """Whoever writes as fast as we redact does not keep us for ever."""
+        saved: list[object] = []
+
+        async def pages() -> AsyncIterator[list[int]]:
+            yield [1]
+
+        async def save(_: object, rows: object) -> None:
+            saved.append(rows)
+
+        changed = await _Sweep(billing.storage.units, dry_run=False)(pages, lambda row: row + 1, save)
+
+        assert changed == len(saved) == MOST_ROUNDS
+
     async def test_a_merchant_announced_again_in_the_same_moment_is_left_alone(self, billing: InMemoryBilling) -> None:
         """Its account has its name again: whoever asked looks at it again."""
         await a_gone_shop(billing)

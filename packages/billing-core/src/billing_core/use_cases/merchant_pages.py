@@ -81,8 +81,7 @@ class MerchantPages:
             PARKED_PAGE,
         )
         async for page in found:
-            if ours := [each for each in page if speaks_of(each, identity)]:
-                yield ours
+            yield [each for each in page if speaks_of(each, identity)]
 
 
 def speaks_of(message: ParkedMessage, identity: Identity) -> bool:
