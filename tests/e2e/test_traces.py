@@ -176,8 +176,9 @@ def test_the_relay_tells_its_batches_with_links(collector: Collector, tree: dict
     assert all(each.parent_id == "" for each in batches)
 
 
-def test_a_job_is_a_trace_of_its_own(collector: Collector, folder: Path) -> None:
+def test_a_job_is_a_trace_of_its_own(service: Service, collector: Collector) -> None:
     """Every run is a span, and none is in anybody's trace."""
+    assert service.get("/health").status_code == 200
     jobs = collector.wait_for(lambda spans: [each for each in spans if each.name == "job reconcile-purchases"], "a job")
 
     assert {each.parent_id for each in jobs} == {""}
