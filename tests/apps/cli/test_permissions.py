@@ -201,12 +201,22 @@ class TestDoctor:
         assert "deploy/nats/accounts.conf" in production["remedy"]
 
 
+def redis_finding(billing: Billing) -> dict[str, Any]:
+    """What the doctor finds of Redis. On a busy machine it may find that it is away: then it looks again."""
+    (told,) = findings(billing, "redis")
+    for _ in range(5):
+        if told["verdict"] != "warn":
+            break
+        (told,) = findings(billing, "redis")
+    return told
+
+
 class TestRedis:
     def test_what_redis_does_not_permit_is_named(self, billing: Billing, limited: str) -> None:
         """And not told as an outage; the version need not be ours to see."""
         billing.environment["BILLING_REDIS_URL"] = limited
 
-        (told,) = findings(billing, "redis")
+        told = redis_finding(billing)
 
         assert (told["verdict"], told["detail"]) == ("fail", "does not permit SET, UNLINK")
         assert "deploy/redis/users.acl" in told["remedy"]
@@ -216,7 +226,7 @@ class TestRedis:
         place = urlsplit(redis_url).netloc.rpartition("@")[2]
         billing.environment["BILLING_REDIS_URL"] = f"redis://billing:hidden-one@{place}/0"
 
-        (told,) = findings(billing, "redis")
+        told = redis_finding(billing)
 
         assert (told["verdict"], "BILLING_REDIS_URL" in told["detail"]) == ("fail", True)
         assert "hidden-one" not in str(told)
