@@ -1,6 +1,7 @@
 """The user of `deploy/redis/users.acl` on a real server: it may do what Billing needs and nothing else."""
 
 import hashlib
+import re
 import socket
 import subprocess
 import time
@@ -12,16 +13,23 @@ from urllib.parse import quote
 import pytest
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from structlog.testing import capture_logs
 
+from billing_adapters import redis as redis_adapter
 from billing_adapters.embedded.binaries import find_programs
 from billing_adapters.redis.client import is_up, open_redis
 from billing_adapters.redis.replay_cache import RedisReplayCache
+from billing_adapters.redis.shared_usage import RedisUsage
 from billing_core.domain.idempotency import Answer, RequestKey
+from billing_core.errors import SharedUsageUnavailable
 from billing_core.ports.idempotency import RememberedAnswer
 
 SHIPPED: Final = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
+ADAPTER: Final = Path(redis_adapter.__file__).parent
+# How commands are written there: by the cache, by a client's method, and inside a script.
+SENT: Final = (r'_attempt\("(\w+)"', r"client\.(\w+)\(", r"redis\.call\('(\w+)'")
+NO_COMMANDS: Final = {"aclose", "pipeline"}
 PLACEHOLDER: Final = "REPLACE_BY_THE_SHA256_OF_A_PASSWORD"
 PASSWORD: Final = "sample: p@ss/w%rd"
 READY_S: Final = 30.0
@@ -88,6 +96,16 @@ async def client(acl_server: Server) -> AsyncIterator[Redis]:
 
 
 class TestShippedUser:
+    def test_every_command_in_our_source_is_permitted(self) -> None:
+        """A command that is used from now on needs its word in the file, and its line here."""
+        source = "".join(path.read_text("utf-8") for path in ADAPTER.glob("*.py"))
+        used = {name.lower() for pattern in SENT for name in re.findall(pattern, source)} - NO_COMMANDS
+
+        permitted = {each.partition("|")[0] for each in re.findall(r"\+(\S+)", SHIPPED.read_text("utf-8"))}
+
+        assert {"get", "set", "unlink", "ping"} <= used
+        assert used <= permitted
+
     async def test_everything_billing_does_is_permitted(self, acl_server: Server, client: Redis) -> None:
         """Connecting, remembering, answering, forgetting, and being asked whether it is up; the server denies nothing
         of it, not even what the library says of itself."""
@@ -97,8 +115,10 @@ class TestShippedUser:
         await cache.put(KEY, ANSWER)
         found = await cache.get(KEY)
         await cache.forget([KEY])
+        owed = await RedisUsage(client).charge({"m-1": 1_000_000, "m-2": 0}, 0)
 
         assert (up, found, await cache.get(KEY)) == (True, ANSWER, None)
+        assert owed == {"m-1": 1_000_000, "m-2": 0}
         assert acl_server.denied() == []
 
     @pytest.mark.parametrize(
@@ -121,7 +141,7 @@ class TestShippedUser:
             "MONITOR",
             "SUBSCRIBE x",
             "PUBLISH x y",
-            "EVAL 'return 1' 0",
+            "EVALSHA x 0",
             "SCRIPT FLUSH",
             "FUNCTION LIST",
             "MODULE LIST",
@@ -137,6 +157,15 @@ class TestShippedUser:
         """Whoever has the password reads and writes Billing's keys, and that is all."""
         with pytest.raises(NoPermissionError):
             await client.execute_command(*command.split())  # type: ignore[no-untyped-call]
+
+    @pytest.mark.parametrize(
+        "script",
+        ["redis.call('FLUSHALL')", "redis.call('GET', 'other:key')", "redis.call('KEYS', '*')", "redis.call('INFO')"],
+    )
+    async def test_a_script_may_do_no_more(self, acl_server: Server, client: Redis, script: str) -> None:
+        """It runs with the permissions of whoever sends it."""
+        with pytest.raises(ResponseError, match="ACL failure"):
+            await client.eval(script, 0)
 
     async def test_nobody_else_gets_in(self, acl_server: Server) -> None:
         """Neither anonymously nor with another password; that is told as what it is."""
@@ -162,6 +191,13 @@ class TestRefusals:
         assert found is None
         assert told["event"].startswith("Redis refuses Billing")
         assert ("'get'" in told["error"], "deploy/redis/users.acl" in told["error"]) == (True, True)
+
+    async def test_a_limit_that_is_not_shared_says_why(self, acl_server: Server, client: Redis) -> None:
+        """The processes go on by themselves, and the reason is no outage."""
+        acl_server.permit("-eval")
+
+        with pytest.raises(SharedUsageUnavailable, match=r"'eval'.*deploy/redis/users\.acl"):
+            await RedisUsage(client).charge({"m-1": 1}, 0)
 
     async def test_once_it_is_mended_answers_are_remembered_again(self, acl_server: Server, client: Redis) -> None:
         """Without a restart."""

@@ -218,7 +218,7 @@ class TestRedis:
 
         told = redis_finding(billing)
 
-        assert (told["verdict"], told["detail"]) == ("fail", "does not permit SET, UNLINK")
+        assert (told["verdict"], told["detail"]) == ("fail", "does not permit SET, UNLINK, TIME, EVAL")
         assert "deploy/redis/users.acl" in told["remedy"]
 
     def test_a_login_redis_does_not_know_is_told_as_that(self, billing: Billing, redis_url: str) -> None:

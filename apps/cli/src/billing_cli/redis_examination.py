@@ -16,7 +16,14 @@ from billing_cli.transport_examination import examine_transport, reach_remedy
 _WITHOUT: Final = "Without it Billing answers correctly, only slower."
 # A key nobody reads, under the prefix of those that are.
 _TRIAL: Final = "billing:replay:doctor"
-_COMMANDS: Final = (("PING",), ("SET", _TRIAL, "1", "PX", 1000), ("GET", _TRIAL), ("UNLINK", _TRIAL))
+_COMMANDS: Final = (
+    ("PING",),
+    ("SET", _TRIAL, "1", "PX", 1000),
+    ("GET", _TRIAL),
+    ("UNLINK", _TRIAL),
+    ("TIME",),
+    ("EVAL", "return redis.call('GET', KEYS[1])", 1, _TRIAL),
+)
 
 
 async def examine_redis(redis: Redis, settings: Settings) -> Sequence[Finding]:

@@ -7,6 +7,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from billing_adapters.redis.client import REDIS_FAILURES
+from billing_adapters.redis.refusals import refusal
 from billing_core.errors import SharedUsageUnavailable
 
 OPERATION_TIMEOUT_S = 0.3
@@ -54,5 +55,6 @@ class RedisUsage:
                     told = await self._client.eval(_CHARGE, 1, _PREFIX, some, within_us)
                     owed_us += map(int, told.split())
         except REDIS_FAILURES as failure:
-            raise SharedUsageUnavailable(f"Redis cannot tell what was used: {failure!r}") from failure
+            why = refusal(failure) or repr(failure)
+            raise SharedUsageUnavailable(f"Redis cannot tell what was used: {why}") from failure
         return dict(zip(used_us, owed_us, strict=True))
