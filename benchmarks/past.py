@@ -114,7 +114,7 @@ _KEYS: Final = """
 insert into idempotency_keys (merchant_id, route, key, fingerprint, created_at, purchase_id, outcome, document)
 select merchant_id, 'POST /api/billing/purchases', gen_random_uuid(), md5(purchase_id::text) || md5(merchant_id),
        greatest(created_at, now() - interval '12 hours'), purchase_id, 'created',
-       convert_to(repeat(md5(purchase_id::text), 25), 'UTF8')
+       convert_to('{{"id":"' || repeat(md5(purchase_id::text), 25) || '"}}', 'UTF8')
 from purchases where created_at > now() - greatest(interval '1 day', interval '89 days' * 1000 / $1::bigint)
 """
 _SANDBOX: Final = """
@@ -126,6 +126,13 @@ _PARKED: Final = """
 insert into parked_messages (parked_id, source, message_id, subject, body, headers, reason, parked_at, replayed_at)
 select uuidv7(-age), 'billing-purchase-updated', 'past-' || number, 'evt.webhook.app.purchase_updated',
        '{{"data":{{}}}}', '{{}}', 'reference: not known', now() - age, case when number > 20 then now() end
+from generate_series(1, greatest(1000, $1::bigint / 1000)) as number
+cross join lateral (select interval '90 days' * number / greatest(1000, $1 / 1000) as age) as old
+"""
+_PRIVACY: Final = """
+insert into privacy_records (record_id, at, what, platform, merchant_id, actor, reason)
+select uuidv7(-age), now() - age, 'customer data asked for', 'sandbox', 'past-' || number, 'billing-purchase-updated',
+       'nothing held about customers'
 from generate_series(1, greatest(1000, $1::bigint / 1000)) as number
 cross join lateral (select interval '90 days' * number / greatest(1000, $1 / 1000) as age) as old
 """
@@ -169,7 +176,7 @@ async def write_past(connection: Any, purchases: int, *, per_merchant: int = PUR
             await _write(connection, _HISTORY, table=place["table"])
         for statement in (_OUTBOX, _SEQUENCES, _INBOX, _SANDBOX):
             await _write(connection, statement)
-        for statement in (_GRANTS, _KEYS, _PARKED):
+        for statement in (_GRANTS, _KEYS, _PARKED, _PRIVACY):
             await _write(connection, statement, purchases)
     await connection.execute("vacuum (analyze)", timeout=None)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from billing_adapters.embedded import EmbeddedServers
+    from billing_adapters.nats.connection import NatsConnection
     from billing_adapters.postgres.database import Database
 
 DEADLINE_S = 60
@@ -107,7 +108,9 @@ async def database(database_url: str) -> "AsyncIterator[Database]":
     from billing_adapters.postgres.database import open_database
     from billing_adapters.postgres.patience import PATIENT
 
-    async with open_database(database_url, pool_size=10, application_name="tests", patience=PATIENT) as opened:
+    async with open_database(
+        database_url, pool_size=10, application_name="tests", patience=PATIENT, every_merchant=True
+    ) as opened:
         yield opened
 
 
@@ -131,6 +134,28 @@ def nats_url(servers: "EmbeddedServers", _servers_folder: Path, _wait_for: WaitF
     _wait_for(_delete_streams(url))
     _wait_until_cleared(_servers_folder / "nats")
     return url
+
+
+@pytest.fixture
+async def watcher(database_url: str) -> "AsyncIterator[asyncpg.Connection[Any]]":
+    """A session beside those of the processes under test."""
+    import asyncpg
+
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def broker(nats_url: str) -> "AsyncIterator[NatsConnection]":
+    """NATS with every stream and consumer."""
+    from billing_adapters.nats.connection import open_nats
+    from billing_adapters.nats.streams import ensure_consumers, ensure_streams
+
+    async with open_nats(nats_url, name="tests") as connection:
+        await ensure_streams(connection, manage_all=True)
+        await ensure_consumers(connection)
+        yield connection
 
 
 class _TidiedDatabase:

@@ -9,6 +9,7 @@ from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.reports import PostgresReports
 from billing_adapters.postgres.requests import PostgresPurchaseRequests
@@ -27,6 +28,7 @@ class PostgresStorage:
     runs: PostgresJobRuns
     records: PostgresRecords
     reports: PostgresReports
+    data: PostgresMerchantData
     numbers: Iterator[int]
 
     @classmethod
@@ -41,5 +43,6 @@ class PostgresStorage:
             runs=PostgresJobRuns(database),
             records=PostgresRecords(database),
             reports=PostgresReports(database),
+            data=PostgresMerchantData(database),
             numbers=numbers or count(1),
         )

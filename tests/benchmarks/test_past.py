@@ -29,7 +29,9 @@ async def past(empty_database_url: str) -> AsyncIterator[Database]:
     await write_past(connection, PURCHASES)
     await connection.close()
     assert await catalog(empty_database_url) == before
-    async with open_database(empty_database_url, pool_size=2, application_name="tests") as database:
+    async with open_database(
+        empty_database_url, pool_size=2, application_name="tests", every_merchant=True
+    ) as database:
         yield database
 
 

@@ -100,7 +100,9 @@ async def test_case_28_a_trial_ends_at_its_microsecond_on_any_day_and_in_any_ses
     clocks, also where the database's address asks for a session in another zone [PasarGuard/panel#281; lago-api#2244;
     pmpro-subscription-delays#33]."""
     elsewhere = f"{database_url}&timezone=America/New_York"
-    async with open_database(elsewhere, pool_size=5, application_name="cases", patience=PATIENT) as database:
+    async with open_database(
+        elsewhere, pool_size=5, application_name="cases", every_merchant=True, patience=PATIENT
+    ) as database:
         workers = Workers(database)
         workers.clock.set(ends_at - TRIAL)
         caller = await _on_trial(workers.one)

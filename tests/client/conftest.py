@@ -125,7 +125,9 @@ class Waiting:
 
 async def _add(database_url: str, merchant_id: str, platform: str) -> None:
     async with (
-        open_database(database_url, pool_size=1, application_name="tests", patience=PATIENT) as database,
+        open_database(
+            database_url, pool_size=1, application_name="tests", every_merchant=True, patience=PATIENT
+        ) as database,
         PostgresUnits(database)() as uow,
     ):
         await uow.merchants.add([a_merchant(merchant_id, platform=platform)])

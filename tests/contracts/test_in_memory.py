@@ -7,11 +7,18 @@ import pytest
 
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.testing import InMemoryPublisher, InMemoryReplayCache, InMemoryStorage, ScriptedPlatform
+from billing_core.testing import (
+    InMemoryPublisher,
+    InMemoryReplayCache,
+    InMemoryStorage,
+    InMemoryUsage,
+    ScriptedPlatform,
+)
 from billing_core.testing.contracts import (
     EventPublisherContract,
     PaymentPlatformContract,
     ReplayCacheContract,
+    SharedUsageContract,
     StorageContract,
 )
 
@@ -34,6 +41,34 @@ class TestInMemoryReplayCache(ReplayCacheContract):
     def replay_cache(self) -> InMemoryReplayCache:
         """An empty cache."""
         return InMemoryReplayCache()
+
+
+class TestInMemoryUsage(SharedUsageContract):
+    """What merchants used, in memory: one object for every process, and time that passes when told."""
+
+    @pytest.fixture
+    def hand(self) -> list[int]:
+        """Where the clock stands, in microseconds."""
+        return [0]
+
+    @pytest.fixture
+    def usage(self, hand: list[int]) -> InMemoryUsage:
+        """Nobody owes anything."""
+        return InMemoryUsage(lambda: hand[0])
+
+    @pytest.fixture
+    def another(self, usage: InMemoryUsage) -> InMemoryUsage:
+        """The same."""
+        return usage
+
+    @pytest.fixture
+    def wait(self, hand: list[int]) -> Callable[[int], Awaitable[None]]:
+        """Moves the hand on."""
+
+        async def move(by_us: int) -> None:
+            hand[0] += by_us
+
+        return move
 
 
 class TestInMemoryPublisher(EventPublisherContract):

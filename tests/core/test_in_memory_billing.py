@@ -1,10 +1,16 @@
 """The whole of Billing in memory, and the broker and cache that fail when told to."""
 
 import asyncio
+import inspect
+from collections import Counter
+from dataclasses import is_dataclass, replace
 from datetime import timedelta
+from importlib import import_module
+from pkgutil import iter_modules
 
 import pytest
 
+from billing_core import use_cases
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.trials import TrialStatus
 from billing_core.errors import (
@@ -17,11 +23,16 @@ from billing_core.testing import (
     InMemorySender,
     InMemoryStorage,
     ScriptedPlatform,
+    a_caller,
+    a_merchant,
+    a_merchant_created,
     a_purchase_updated,
 )
 from billing_core.testing.contracts.journal import created, recorded
 from billing_core.testing.contracts.waiting import registered
+from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.inbound import Done, Parked, Retry
+from billing_core.use_cases.merchant_pages import MerchantPages
 
 
 class TestInMemoryBilling:
@@ -60,6 +71,26 @@ class TestInMemoryBilling:
         assert report.done == 1
         assert billing.platform is scripted_platform
         assert (await billing.read.trial(caller)).status == TrialStatus.EXPIRED
+
+    async def test_it_has_every_use_case(self, billing: InMemoryBilling) -> None:
+        """Whatever acts of Billing there are: each class of `use_cases` that takes ports is wired, twice where two
+        queues are consumed."""
+        wired = Counter(type(value) for value in vars(billing).values())
+
+        assert {each.__name__ for each in _use_cases()} - {each.__name__ for each in wired} == set()
+        assert wired[ConsumeMessages] == 2
+
+    async def test_a_poisoned_message_is_consumed_alone(self, billing: InMemoryBilling) -> None:
+        """`consume_merchants` is what a worker does with a batch: one that breaks the handler is put off, the others
+        are handled."""
+        merchant = a_merchant(platform=billing.platform.name)
+        breaking = replace(a_merchant_created(), headers=None)  # type: ignore[arg-type]
+
+        outcomes = await billing.consume_merchants([a_merchant_created(merchant), breaking])
+
+        assert isinstance(outcomes[0], Done)
+        assert isinstance(outcomes[1], Retry)
+        assert (await billing.read.overview(a_caller(merchant))).merchant.id == merchant.merchant_id
 
     async def test_every_due_job_runs_once_and_reports(self, billing: InMemoryBilling) -> None:
         """The second call finds nothing due until a minute has passed."""
@@ -142,3 +173,17 @@ class TestMessaging:
         down = await billing.buy(caller, key="key-1")
 
         assert first == forgotten == down
+
+
+def _use_cases() -> set[type]:
+    """The acts: classes of the package that can be called, or are one act with several verbs; values are not."""
+    modules = [import_module(f"{use_cases.__name__}.{each.name}") for each in iter_modules(use_cases.__path__)]
+    own = [
+        each
+        for module in modules
+        for name, each in inspect.getmembers(module, inspect.isclass)
+        if each.__module__ == module.__name__ and not name.startswith("_")
+    ]
+    acts = [each for each in own if "__init__" in vars(each) and not is_dataclass(each)]
+    # What leafs through a merchant's data for two of them is no act itself.
+    return {each for each in acts if not getattr(each, "_is_protocol", False)} - {MerchantPages}

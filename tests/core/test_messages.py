@@ -125,6 +125,8 @@ class TestDecodeEvent:
             {"id": "no uuid"},
             {"time": "yesterday"},
             {"time": "2026-03-02T09:30:15"},
+            {"time": "0001-01-01T00:00:00+01:00"},  # which UTC has not
+            {"time": "9999-12-31T23:59:59-01:00"},
             {"data": {}},
             {"data": None},
         ],
@@ -169,6 +171,15 @@ class TestOpenEnvelope:
         envelope = open_envelope(_inbound({"a": 1}, Nats_Msg_Id="n-1", X_Correlation_Id="c-1", traceparent=TRACEPARENT))
 
         assert envelope == Envelope(message_id="n-1", data={"a": 1}, correlation_id="c-1", traceparent=TRACEPARENT)
+
+    @pytest.mark.parametrize("document", [{"a": 1}, {"specversion": "1.0", "id": "e-1", "data": {}}])
+    def test_what_it_is_handled_under_stands_before_its_own_trace(self, document: dict[str, Any]) -> None:
+        """Whoever received it may go on with its trace from there; the message itself stays as it came."""
+        message = _inbound({**document, "traceparent": TRACEPARENT}, traceparent=TRACEPARENT)
+        under = TRACEPARENT.replace("b7ad", "c8be")
+
+        assert open_envelope(replace(message, traceparent=under)).traceparent == under
+        assert open_envelope(replace(message, traceparent=under)).data == open_envelope(message).data
 
     @pytest.mark.parametrize("headers", [{}, {"Nats_Msg_Id": ""}, {"Nats_Msg_Id": "a b"}, {"Nats_Msg_Id": "x" * 256}])
     def test_bare_data_without_a_usable_id_is_known_by_its_body(self, headers: dict[str, str]) -> None:

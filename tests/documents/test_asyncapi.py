@@ -11,8 +11,9 @@ from jsonschema import Draft7Validator, Draft202012Validator, FormatChecker
 from tests.contracts.test_event_schemas import CHANGES
 
 from billing_adapters.nats.connection import NatsConnection, open_nats
+from billing_adapters.nats.plan import CONSUMERS
 from billing_adapters.nats.publisher import NatsEventPublisher
-from billing_adapters.nats.streams import CONSUMERS, ensure_consumers, ensure_streams
+from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_adapters.nats.tail import tail
 from billing_core.domain.events import FACTS, Change
 from billing_core.messages import (

@@ -10,10 +10,13 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
 BILLING = [sys.executable, "-m", "billing_cli"]
@@ -108,3 +111,33 @@ def start_service(data: Path, *, durable: bool = False, **settings: str) -> Iter
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service on servers of this module's own."""
     yield from start_service(tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> str:
+    """Where the browser is; without one its tests are skipped, or fail where they must run."""
+    from tests.e2e.browsing import MISSING, find_chromium
+
+    if found := find_chromium():
+        return found
+    if os.environ.get("BILLING_REQUIRE_CHROMIUM") == "1":
+        pytest.fail(MISSING)
+    pytest.skip(MISSING)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> "Iterator[Browser]":
+    """A headless browser."""
+    from tests.e2e.browsing import a_browser
+
+    with a_browser(chromium) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """A tab whose page says nothing on its console."""
+    from tests.e2e.browsing import a_tab
+
+    with a_tab(browser) as tab:
+        yield tab

@@ -1,79 +1,19 @@
 """The pages in a real browser, on the whole service: a developer buys credits as a merchant would."""
 
-import os
 import re
-import shutil
 import uuid
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import httpx2
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Service, wait_until
-
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-DEADLINE_MS = 30_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    """Where the browser is; without one these tests are skipped, or fail where they must run."""
-    found = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
-    if found is not None:
-        return found
-    reason = "no Chromium on PATH: install it (Debian: apt-get install chromium) to run the tests in a browser"
-    if os.environ.get("BILLING_REQUIRE_CHROMIUM") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    """A headless browser. As root it has no sandbox of its own: Chromium refuses one."""
-    arguments = [*ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A tab whose page says nothing on its console: a broken script or a breach of the security policy would show."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(DEADLINE_MS)
-    said: list[str] = []
-    tab = context.new_page()
-    tab.on("console", lambda message: None if _not_known_yet(message) else said.append(message.text))
-    tab.on("pageerror", lambda error: said.append(str(error)))
-    yield tab
-    context.close()
-    assert said == []
-
-
-def _not_known_yet(message: ConsoleMessage) -> bool:
-    # A merchant announced a moment ago may be asked for before the worker has registered it: 404, and asked again.
-    return "status of 404" in message.text and message.location["url"].endswith("/api/billing")
-
-
-@pytest.fixture(autouse=True)
-def _patience() -> None:
-    expect.set_options(timeout=DEADLINE_MS)
 
 
 def open_as(page: Page, service: Service, merchant_id: str) -> None:
     """This will open the development page as a merchant."""
     page.goto(f"{service.ready['http']}/?{urlencode({'merchant': merchant_id, 'platform': 'sandbox'})}")
-    expect(page.get_by_role("heading", level=1)).to_have_text(merchant_id)
+    expect(page.get_by_role("main")).to_contain_text(f"{merchant_id} on sandbox")
 
 
 def announce(page: Page, service: Service) -> str:
@@ -82,7 +22,7 @@ def announce(page: Page, service: Service) -> str:
     page.goto(service.ready["http"])
     page.get_by_label("Merchant").fill(merchant_id)
     page.get_by_role("button", name="Announce as new").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(merchant_id)
+    expect(page.get_by_role("main")).to_contain_text(f"{merchant_id} on sandbox")
     expect(page.get_by_role("button", name="Start the trial")).to_be_visible()
     return merchant_id
 
@@ -90,9 +30,6 @@ def announce(page: Page, service: Service) -> str:
 def buy(page: Page, pack: str) -> None:
     """This will buy a pack and go to its checkout."""
     page.get_by_role("button", name=f"Buy {pack}").click()
-    # The purchase's first event may redraw its line: press once it has arrived.
-    expect(page.get_by_text("evt.billing.purchase.created").first).to_be_visible()
-    page.get_by_role("link", name="Open checkout").click()
     expect(page.get_by_text("Test mode")).to_be_visible()
 
 
@@ -122,7 +59,7 @@ class TestDevelopmentPage:
         """The main job: 1000 credits purchased for USD 69.99, and the events that tell it."""
         open_as(page, service, service.ready["merchant_id"])
         page.get_by_role("button", name="Start the trial").click()
-        expect(page.locator("#trial-status")).to_have_text("active")
+        expect(page.get_by_role("heading", name="Your trial is running")).to_be_visible()
 
         buy(page, "large")
         expect(page.get_by_role("main")).to_contain_text("1000 credits")
@@ -130,10 +67,11 @@ class TestDevelopmentPage:
         expect(page.get_by_role("status")).to_contain_text("Paid")
         page.get_by_role("link", name="Back to the shop").click()
 
-        expect(page.locator("#credits-purchased")).to_have_text("1000")
+        expect(page.locator("#credits-left")).to_have_text("1000")
         purchases = page.get_by_role("region", name="Purchases")
-        expect(purchases).to_contain_text("large: 1000 credits for USD 69.99")
-        expect(purchases).to_contain_text("completed")
+        expect(purchases.get_by_role("heading", name="1000 credits")).to_be_visible()
+        expect(purchases).to_contain_text("USD 69.99")
+        expect(purchases.get_by_text("Paid", exact=True)).to_be_visible()
         events = page.get_by_role("log")
         for told in ("evt.billing.trial.started", "evt.billing.purchase.created", "evt.billing.credits.purchased"):
             expect(events).to_contain_text(told)
@@ -146,7 +84,7 @@ class TestDevelopmentPage:
         page.get_by_role("link", name="Back to the shop").click()
 
         purchases = page.get_by_role("region", name="Purchases")
-        expect(purchases).to_contain_text("declined")
+        expect(purchases).to_contain_text("You said no at the checkout. Nothing was charged.")
         expect(page.locator("#credits-purchased")).to_have_text("0")
         purchases.get_by_role("button", name="History").click()
         expect(purchases.locator(".history")).to_contain_text("pending → declined by billing")

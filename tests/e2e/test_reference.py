@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import sync_playwright
 from tests.apps.http.test_process import NOWHERE, running
-from tests.e2e.test_browser import ARGUMENTS, CHROMIUM_NAMES, DEADLINE_MS
+from tests.e2e.browsing import ARGUMENTS, CHROMIUM_NAMES, DEADLINE_MS
 
 from billing_http.openapi import openapi_document
 

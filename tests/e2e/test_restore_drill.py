@@ -14,6 +14,7 @@ import pytest
 from nats.js.errors import NotFoundError
 from tests.postgres_storage import PostgresStorage
 
+from billing_adapters.embedded import EmbeddedServers
 from billing_adapters.embedded.binaries import find_programs
 from billing_adapters.nats.connection import NatsConnection, open_nats
 from billing_adapters.nats.consumer import NatsConsumer
@@ -47,6 +48,7 @@ class Town:
     """What outlives a database: the platform with its books, the streams, and the way to the server."""
 
     database_url: str
+    admin_url: str
     connection: NatsConnection
     platform: ScriptedPlatform = field(default_factory=ScriptedPlatform)
     clock: FixedClock = field(default_factory=FixedClock)
@@ -56,7 +58,7 @@ class Town:
     async def billing(self) -> AsyncIterator[InMemoryBilling]:
         """The processes: the real use cases on the database as it is now."""
         async with open_database(
-            self.database_url, pool_size=4, application_name="drill", patience=PATIENT
+            self.database_url, pool_size=4, application_name="drill", every_merchant=True, patience=PATIENT
         ) as database:
             storage: Any = PostgresStorage.over(database, self.numbers)
             yield InMemoryBilling(platforms=[self.platform], clock=self.clock, storage=storage)
@@ -105,17 +107,19 @@ class Town:
 
 
 @pytest.fixture
-async def town(empty_database_url: str, nats_url: str) -> AsyncIterator[Town]:
+async def town(servers: EmbeddedServers, empty_database_url: str, nats_url: str) -> AsyncIterator[Town]:
     """A database with the newest schema and every stream."""
     await migrations.upgrade(empty_database_url)
     async with open_nats(nats_url, name="drill") as connection:
         await ensure_streams(connection, manage_all=True)
         await ensure_consumers(connection)
-        yield Town(database_url=empty_database_url, connection=connection)
+        admin = str(servers.urls.postgres_admin).rpartition("/")[0] + "/" + empty_database_url.rpartition("/")[2]
+        yield Town(database_url=empty_database_url, admin_url=admin, connection=connection)
 
 
 def back_up(url: str, to: Path) -> None:
-    """This will dump the database while it is in use."""
+    """This will dump the database while it is in use, as a superuser: nobody else sees every merchant's rows unasked,
+    and a dump that lacks some must not be had by oversight."""
     _run("pg_dump", "--format=custom", f"--file={to}", url)
 
 
@@ -152,7 +156,7 @@ async def test_the_streams_bring_back_what_the_backup_missed(town: Town, tmp_pat
         town.platform.pay(references[0])
         await town.tell(a_purchase_updated(references[0]))
         await town.work(billing)
-        await asyncio.to_thread(back_up, town.database_url, tmp_path / "backup")
+        await asyncio.to_thread(back_up, town.admin_url, tmp_path / "backup")
         for reference in references[1:]:
             town.platform.pay(reference)
             await town.tell(a_purchase_updated(reference))

@@ -100,15 +100,16 @@ class FaultyPorts:
         self.runs = self._port("runs", storage.runs, StorageUnavailable)
         self.records = self._port("records", storage.records, StorageUnavailable)
         self.reports = self._port("reports", storage.reports, StorageUnavailable)
+        self.data = self._port("data", storage.data, StorageUnavailable)
         self.platforms = {name: self._platform(name, each) for name, each in platforms.items()}
         self.publisher = self._port("publisher", publisher, lambda: PublishingUnavailable("no confirmation came"))
         self.sender = self._port("sender", sender or InMemorySender(), lambda: PublishingUnavailable("no confirmation"))
         self.replays = self._port("replays", replays, None)
         self.leadership = _Leadership(self, storage.leadership)
 
-    def units(self) -> AbstractAsyncContextManager[UnitOfWork]:
+    def units(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
         """See `OpenUnitOfWork`."""
-        return cast("AbstractAsyncContextManager[UnitOfWork]", _Unit(self, self._storage.units()))
+        return cast("AbstractAsyncContextManager[UnitOfWork]", _Unit(self, self._storage.units(merchant_id)))
 
     async def step(
         self, label: str, trouble: Trouble | None, call: Callable[P, Awaitable[T]], *args: P.args, **more: P.kwargs

@@ -38,7 +38,9 @@ def service(
 
 async def _add_merchant(database_url: str) -> None:
     async with (
-        open_database(database_url, pool_size=1, application_name="tests", patience=PATIENT) as database,
+        open_database(
+            database_url, pool_size=1, application_name="tests", every_merchant=True, patience=PATIENT
+        ) as database,
         PostgresUnits(database)() as uow,
     ):
         await uow.merchants.add([a_merchant("merchant-1")])

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.hostile.bad_requests import DOCUMENTS
+from tests.hostile.bad_requests.bodies import DOCUMENTS
 
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from jsonschema import Draft202012Validator
-from tests.hostile.bad_requests import RULES, Bad
+from tests.hostile.bad_requests.bad import Bad
+from tests.hostile.bad_requests.table import RULES
 from tests.hostile.live import Answer, Service
 
 from billing_http.openapi import openapi_document

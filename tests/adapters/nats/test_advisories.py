@@ -8,7 +8,6 @@ from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, StreamConfig
 
 from billing_adapters.nats.advisories import (
-    ADVISORIES,
     GivenUp,
     count_given_up,
     ensure_advisories,
@@ -16,6 +15,7 @@ from billing_adapters.nats.advisories import (
 )
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.keeping import keep_streams
+from billing_adapters.nats.plan import ADVISORIES
 from billing_adapters.nats.streams import MERCHANT, MERCHANT_CREATED, ensure_consumers, ensure_streams
 from billing_core.errors import PublishingUnavailable
 

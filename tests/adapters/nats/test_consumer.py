@@ -74,6 +74,20 @@ class TestFetch:
 
         assert [each.message.body for each in deliveries] == odd
 
+    async def test_what_nobody_delivered_is_passed_over(
+        self, server: Any, connection: NatsConnection, consumer: NatsConsumer
+    ) -> None:
+        """Who may publish to our inbox can send anything there: it is no delivery, and the next one is there."""
+        waiting = asyncio.create_task(fetched(consumer, 1))
+        await until_waiting(connection)
+        async with open_nats(server.url, name="stranger") as stranger:
+            for reply in ("somewhere", "$JS.ACK.x", "$JS.ACK.MERCHANT.c.0.1.1.1.1", "$JS.ACK.MERCHANT.c.x.1.1.1.1"):
+                await stranger.client.publish(f"{consumer._pull._inbox}.1", b"{}", reply=reply)
+            await stranger.client.flush()
+        await send(connection, b"1")
+
+        assert [each.message.body for each in await asyncio.wait_for(waiting, DEADLINE_S)] == [b"1"]
+
 
 class TestAnswers:
     async def test_acknowledged_is_done(

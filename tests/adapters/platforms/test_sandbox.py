@@ -218,7 +218,7 @@ class TestBooksOnPostgres(BooksPromises):
         """No foreign exception leaves the platform: it is unavailable, and asking again may help."""
         purchase = a_sandbox_purchase()
         url = "postgresql://nobody@127.0.0.1:1/nothing"
-        async with open_database(url, pool_size=1, application_name="tests") as database:
+        async with open_database(url, pool_size=1, application_name="tests", every_merchant=True) as database:
             platform = a_sandbox(PostgresSandboxBooks(database))
             checkout = await platform.create_checkout(purchase, ACCOUNT)
 

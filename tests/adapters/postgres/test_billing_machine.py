@@ -19,7 +19,9 @@ _EMPTY = [Statement(table.delete()) for table in reversed(metadata.sorted_tables
 def test_the_contract_holds_on_postgres_after_every_step(database_url: str) -> None:
     """Whatever merchants, platforms, the relay, jobs and operators do, money and credits never part ways."""
     with asyncio.Runner() as runner:
-        database = open_database(database_url, pool_size=4, application_name="machine", patience=PATIENT)
+        database = open_database(
+            database_url, pool_size=4, application_name="machine", every_merchant=True, patience=PATIENT
+        )
         opened = runner.run(database.__aenter__())
         try:
             run_state_machine_as_test(

@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from tests.adapters.postgres.test_migrations import catalog
+from tests.adapters.postgres.test_migrations import catalog, walls
 
 from billing_adapters.postgres import migrations
 from billing_adapters.postgres.database import Database
@@ -16,7 +16,7 @@ from billing_core.ports.storage import Dropped, ParkedMessage
 from billing_core.testing.builders import an_id
 from billing_core.testing.clock import MOMENT
 
-REVISIONS = ("base", "0001", "0002", "0003", "0004")
+REVISIONS = ("base", "0001", "0002", "0003", "0004", "0005", "0006", "0007")
 # The statements of the release that was written for each revision, about the tables the next one changed.
 FORMER = {path.stem: path.read_text("utf-8") for path in (Path(__file__).parent / "former").glob("*.sql")}
 COLUMNS = (
@@ -29,6 +29,10 @@ def statements(revision: str) -> dict[str, str]:
     """The former release's statements by name."""
     blocks = (block.split("\n", 1) for block in FORMER[revision].strip().split("\n\n"))
     return {name.removeprefix("-- "): text.rstrip(";") for name, text in blocks}
+
+
+async def _schema(url: str) -> set[tuple[Any, ...]]:
+    return await catalog(url) | await walls(url)
 
 
 @pytest.fixture
@@ -54,15 +58,15 @@ class TestEachRevision:
         """Taken back it leaves what was there before it, and taken again the same as the first time."""
         if before != "base":
             await migrations.upgrade(empty_database_url, before)
-        former = await catalog(empty_database_url)
+        former = await _schema(empty_database_url)
         await migrations.upgrade(empty_database_url, revision)
-        first = await catalog(empty_database_url)
+        first = await _schema(empty_database_url)
         await migrations.downgrade(empty_database_url, before)
-        back = await catalog(empty_database_url)
+        back = await _schema(empty_database_url)
         await migrations.upgrade(empty_database_url, revision)
 
         assert back == former
-        assert await catalog(empty_database_url) == first
+        assert await _schema(empty_database_url) == first
 
     def test_none_is_forgotten_here(self) -> None:
         """The newest revision is among those this file goes through."""

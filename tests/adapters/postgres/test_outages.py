@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from billing_adapters.embedded import EmbeddedServers
-from billing_adapters.postgres.database import Database, open_database, role_is_superuser
+from billing_adapters.postgres.database import Database, open_database, role_is_unbound
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import OutboxBell
 from billing_adapters.postgres.patience import PROMPT
@@ -39,7 +39,9 @@ NOTHING_LISTENS = "postgresql://billing:billing@127.0.0.1:1/billing"
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     """A database as callers of HTTP see it: they hear soon that it is away."""
-    async with open_database(database_url, pool_size=10, application_name="tests", patience=PROMPT) as opened:
+    async with open_database(
+        database_url, pool_size=10, application_name="tests", every_merchant=True, patience=PROMPT
+    ) as opened:
         yield opened
 
 
@@ -140,14 +142,16 @@ class TestDatabaseAway:
 
     async def test_a_process_starts_while_the_database_is_away(self) -> None:
         """Opening makes no connection; only asking fails, and closing does not."""
-        async with open_database(NOTHING_LISTENS, pool_size=2, application_name="tests") as database:
+        async with open_database(
+            NOTHING_LISTENS, pool_size=2, application_name="tests", every_merchant=True
+        ) as database:
             with pytest.raises(StorageUnavailable):
                 await database.ping()
 
     async def test_a_wrong_password_tells_nothing(self, database_url: str) -> None:
         """What leaves is our own sentence; the driver's is only its cause."""
         wrong = database_url.replace("billing:", "billing:wrong", 1)
-        async with open_database(wrong, pool_size=1, application_name="tests") as database:
+        async with open_database(wrong, pool_size=1, application_name="tests", every_merchant=True) as database:
             with pytest.raises(StorageUnavailable) as refused:
                 await database.ping()
 
@@ -167,7 +171,7 @@ async def _within_works(database: Database) -> None:
 class TestPool:
     async def test_a_full_pool_is_told_within_its_time(self, database_url: str) -> None:
         """Who gets no connection in about a second is told to come again, and the holder is not disturbed."""
-        async with open_database(database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             async with PostgresUnits(database)() as uow:
                 with pytest.raises(StorageUnavailable):
                     await asyncio.wait_for(_register(database, a_merchant()), HEARD_WITHIN_S)
@@ -178,7 +182,7 @@ class TestPool:
     async def test_a_cancelled_unit_leaves_nothing_and_its_place_is_free(self, database_url: str) -> None:
         """A caller that goes away in the middle of a statement takes no connection with it."""
         merchant = a_merchant()
-        async with open_database(database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             await _register(database, merchant)
             other = await asyncpg.connect(database_url)
             await other.execute("begin; select * from merchants for update")
@@ -209,7 +213,9 @@ class TestPool:
     async def test_a_transaction_that_never_ends_is_ended(self, database_url: str) -> None:
         """However short its statements are: the server ends it, and what it held is free."""
         merchant, impatient = a_merchant(), replace(PROMPT, transaction_s=0.3)
-        async with open_database(database_url, pool_size=2, application_name="tests", patience=impatient) as database:
+        async with open_database(
+            database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient
+        ) as database:
             await _register(database, merchant)
 
             with pytest.raises(StorageUnavailable):
@@ -281,7 +287,7 @@ class TestOutboxBell:
 
     async def test_without_a_database_it_waits_its_time(self) -> None:
         """The bell never raises, nor does it spin."""
-        async with open_database(NOTHING_LISTENS, pool_size=1, application_name="tests") as away:
+        async with open_database(NOTHING_LISTENS, pool_size=1, application_name="tests", every_merchant=True) as away:
             started = time.monotonic()
 
             await OutboxBell(away).wait(0.05)
@@ -312,7 +318,9 @@ class TestLeadership:
     async def test_a_leader_outlasts_what_a_transaction_may_take(self, database_url: str) -> None:
         """A job may run longer than any transaction: its leader is not ended under it."""
         impatient = replace(PROMPT, transaction_s=0.2)
-        async with open_database(database_url, pool_size=2, application_name="tests", patience=impatient) as database:
+        async with open_database(
+            database_url, pool_size=2, application_name="tests", every_merchant=True, patience=impatient
+        ) as database:
             leadership = PostgresLeadership(database)
             async with leadership.lead("task") as leading:
                 with pytest.raises(StorageUnavailable):
@@ -326,7 +334,7 @@ class TestLeadership:
 
     async def test_leading_takes_no_connection_of_the_pool(self, database_url: str) -> None:
         """With a pool of one the leader can still work."""
-        async with open_database(database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(database_url, pool_size=1, application_name="tests", every_merchant=True) as database:
             leadership = PostgresLeadership(database)
 
             async with leadership.lead("one") as one, leadership.lead("other") as other:
@@ -336,7 +344,7 @@ class TestLeadership:
 
     async def test_without_a_database_nobody_leads(self) -> None:
         """Asking to lead raises StorageUnavailable."""
-        async with open_database(NOTHING_LISTENS, pool_size=1, application_name="tests") as away:
+        async with open_database(NOTHING_LISTENS, pool_size=1, application_name="tests", every_merchant=True) as away:
             with pytest.raises(StorageUnavailable):
                 async with PostgresLeadership(away).lead("relay"):
                     pass
@@ -346,6 +354,8 @@ class TestRole:
     async def test_the_role_is_asked_for(self, database: Database, servers: EmbeddedServers) -> None:
         """The embedded owner is no superuser, the administrator is."""
         assert servers.urls.postgres_admin is not None
-        async with open_database(servers.urls.postgres_admin, pool_size=1, application_name="tests") as admin:
-            assert await role_is_superuser(admin)
-        assert not await role_is_superuser(database)
+        async with open_database(
+            servers.urls.postgres_admin, pool_size=1, application_name="tests", every_merchant=True
+        ) as admin:
+            assert await role_is_unbound(admin)
+        assert not await role_is_unbound(database)

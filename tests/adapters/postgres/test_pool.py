@@ -249,3 +249,19 @@ def as_it_is(connection: Any) -> Any:
 async def _ask(pool: Pool) -> None:
     async with pool.lent(as_it_is) as connection:
         assert await connection.fetchval("select 1") == 1
+
+
+async def test_waiting_is_counted(pool: Pool, connecting: SlowToConnect) -> None:
+    """Who had to wait, how long, and who waited in vain; a connection that is there costs no count."""
+    with pytest.raises(StorageUnavailable):
+        await _ask(pool)
+    in_vain = pool.figures
+    connecting.may.set()
+    await _ask(pool)
+    made = pool.figures
+    await _ask(pool)
+
+    assert (in_vain.waits, in_vain.timeouts, in_vain.waiting) == (1, 1, 0)
+    assert in_vain.waited_s > 0
+    assert (made.waits, made.timeouts, made.size, made.lent) == (2, 1, SIZE, 0)
+    assert pool.figures.waits == made.waits

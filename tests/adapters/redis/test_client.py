@@ -56,9 +56,13 @@ class TestIsUp:
 
 
 class TestOpenRedis:
-    @pytest.mark.parametrize("url", ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://127.0.0.1:port"])
+    @pytest.mark.parametrize(
+        "url", ["", "127.0.0.1:6379", "http://127.0.0.1", "redis://127.0.0.1:port", "redis://:half/other@h"]
+    )
     async def test_refuses_a_url_that_can_never_work(self, url: str) -> None:
-        """A URL that is none of Redis is refused when opening."""
-        with pytest.raises(InvalidConfiguration):
+        """A URL that is none of Redis is refused when opening, and no part of it is told: it may be the password's."""
+        with pytest.raises(InvalidConfiguration) as refused:
             async with open_redis(url):
                 pass
+
+        assert not any(part in str(refused.value) for part in ("half", "other", "port"))

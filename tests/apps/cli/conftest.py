@@ -36,6 +36,8 @@ from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
 from billing_core.ports.storage import ParkedMessage, UnitOfWork
 
+REDACTION_KEY = "sample-redaction-key-of-these-tests"
+
 
 class Billing:
     """The command `billing`, with an environment of this test alone."""
@@ -75,7 +77,9 @@ class Sandbox:
 
     async def pay(self, purchase_id: UUID, *, amount_minor: int | None = None) -> None:
         """This will pay the purchase at its checkout, its price or another amount; no notice is sent."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(
+            self._database_url, pool_size=1, application_name="tests", every_merchant=True
+        ) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
             assert purchase is not None
             price = purchase.offer.price
@@ -91,7 +95,9 @@ class Sandbox:
 
     async def open_checkout(self, purchase_id: UUID) -> None:
         """This will make the purchase pending, as the platform's answer does."""
-        async with open_database(self._database_url, pool_size=1, application_name="tests") as database:
+        async with open_database(
+            self._database_url, pool_size=1, application_name="tests", every_merchant=True
+        ) as database:
             purchase = await PostgresSupport(database).find_purchase(purchase_id)
         assert purchase is not None
         await self.execute(
@@ -143,6 +149,7 @@ def billing(lone_billing: Billing, database_url: str, redis_url: str, nats_url: 
             "BILLING_DATABASE_URL": database_url,
             "BILLING_REDIS_URL": redis_url,
             "BILLING_NATS_URL": nats_url,
+            "BILLING_REDACTION_KEY": REDACTION_KEY,
         }
     )
 
@@ -204,7 +211,7 @@ def in_database(database_url: str, act: Callable[[UnitOfWork], Awaitable[Any]]) 
 
     async def work() -> None:
         async with (
-            open_database(database_url, pool_size=1, application_name="tests") as database,
+            open_database(database_url, pool_size=1, application_name="tests", every_merchant=True) as database,
             PostgresUnits(database)() as uow,
         ):
             await act(uow)
@@ -264,7 +271,7 @@ async def fill(database_url: str, merchant_id: str = "m-1") -> Books:
         parked_at=now,
     )
     async with (
-        open_database(database_url, pool_size=2, application_name="tests") as database,
+        open_database(database_url, pool_size=2, application_name="tests", every_merchant=True) as database,
         PostgresUnits(database)() as uow,
     ):
         await uow.merchants.add([merchant])

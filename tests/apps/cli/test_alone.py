@@ -72,7 +72,10 @@ class TestToken:
 class TestConfiguration:
     def test_it_shows_every_setting_and_no_secret(self, lone_billing: Billing) -> None:
         """Every variable is listed with its source; passwords are stars, also inside URLs."""
-        lone_billing.environment |= {"BILLING_JWT_SECRET": "x" * 40, "BILLING_STRIPE_SECRET_KEY": "sk_hidden"}
+        lone_billing.environment |= {
+            "BILLING_JWT_SECRET": "hidden://" + "x" * 40,
+            "BILLING_STRIPE_SECRET_KEY": "sk_hidden",
+        }
 
         shown = lone_billing.json("config", "show")
 
@@ -94,6 +97,15 @@ class TestConfiguration:
             ("postgresql://h/d?user=u&password=p@1&x=y", "postgresql://h/d?user=u&password=********&x=y"),
             ("postgresql://u:a@b@h/d", "postgresql://u:********@h/d"),
             ("https://h/keys", "https://h/keys"),
+            ("postgresql://u:p@h:1,i:2/d", "postgresql://u:********@h:1,i:2/d"),
+            # Written without escapes, so that a parser would take a part of the password for something else.
+            ("postgresql://u:a/b@h/d", "********"),
+            ("postgresql://u:a?b@h/d", "********"),
+            ("postgresql://u:a#b@h/d", "********"),
+            ("postgresql://u:a,b@h/d", "postgresql://u:********@h/d"),
+            ("redis://:a/b", "********"),
+            ("s3cret", "********"),
+            ("nats://tok/en@h:1,nats://u:p@i:2", "********,nats://u:********@i:2"),
         ],
     )
     def test_secrets_in_urls_are_hidden(self, url: str, shown: str) -> None:

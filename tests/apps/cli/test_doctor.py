@@ -54,6 +54,36 @@ def _monitoring(folder: Path) -> str:
     pytest.fail((folder / "log").read_text())
 
 
+class TestRedaction:
+    """Whether shops that are gone can be redacted, and known again."""
+
+    @pytest.mark.parametrize(
+        ("key", "used", "verdict"),
+        [
+            ("a" * 32, None, "ok"),
+            (None, None, "warn"),
+            ("a" * 32, "of-another-key", "fail"),
+            (None, "of-another-key", "fail"),
+        ],
+    )
+    async def test_its_key_is_there_and_the_one_that_was_used(
+        self, billing: Billing, sandbox: Sandbox, key: str | None, used: str | None, verdict: str
+    ) -> None:
+        """With what to do where it is not."""
+        billing.environment["BILLING_REDACTION_KEY"] = key
+        if used is not None:
+            await sandbox.execute(
+                "insert into privacy_records (record_id, at, what, platform, actor, reason, key_id)"
+                " values (gen_random_uuid(), now(), 'redacted', 'sandbox', 'a', '', $1)",
+                used,
+            )
+
+        (found,) = findings(billing, "redaction")
+
+        assert found["verdict"] == verdict
+        assert (found["remedy"] is None) == (verdict == "ok")
+
+
 class TestDoctor:
     @pytest.mark.usefixtures("streams")
     def test_a_healthy_deployment_passes(self, billing: Billing) -> None:

@@ -68,6 +68,7 @@ async def desk(billing: Billing, database_url: str, streams: None, sandbox: Sand
     await sandbox.pay(books.open_id, amount_minor=500)
     billing.json("purchases", "reconcile", str(books.open_id))
     billing.json("jobs", "run", "relay-events")
+    await sandbox.execute("update purchases set expires_at = now()")  # so that nobody need be waited for
     return Desk(billing, books)
 
 

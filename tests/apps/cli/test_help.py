@@ -20,6 +20,8 @@ HEAVY = (
     "joserfc",
     "matplotlib",
     "nats",
+    "opentelemetry",
+    "prometheus_client",
     "pyarrow",
     "pydantic_settings",
     "redis",
@@ -46,11 +48,13 @@ class TestHelp:
         """Every command of this release is found by its name."""
         expected = {
             "demo", "up", "token", "doctor", "db upgrade", "db current", "db check", "jobs list", "jobs run",
-            "merchants show", "trials show", "trials extend", "trials end", "trials regrant",
+            "merchants show", "merchants export", "merchants redact",
+            "trials show", "trials extend", "trials end", "trials regrant",
             "credits grant", "report sales", "export purchases",
             "purchases list", "purchases show", "purchases history",
             "purchases reconcile", "purchases cancel", "purchases resolve", "events tail",
             "events republish", "parked list", "parked show", "parked replay", "parked drop", "config show",
+            "nats upgrade", "nats new-key",
         }  # fmt: skip
 
         assert expected <= {" ".join(path) for path in COMMANDS}
@@ -107,6 +111,10 @@ class TestUsage:
             ["token", "--merchant", "m-1", "--platform", "sandbox", "--scope", "billing:rule"],
             ["jobs", "run", "expire-trials", "--now", "tomorrow"],
             ["jobs", "run", "expire-trials", "--now", "2026-12-01T00:00:00"],
+            ["merchants", "export"],
+            ["merchants", "redact", "m-1"],
+            ["merchants", "redact", "m-1", "--reason", " "],
+            ["merchants", "redact", "m-1", "--reason", "why", "--force"],
             ["trials", "extend", "m-1", "--reason", "why"],
             ["trials", "extend", "m-1", "--reason", "why", "--days", "7", "--until", "2030-01-01T00:00:00Z"],
             ["trials", "extend", "m-1", "--reason", "why", "--days", "0"],
@@ -153,6 +161,8 @@ class TestUsage:
             ["purchases", "resolve", AN_ID, "--reason", "why"],
             ["purchases", "resolve", AN_ID, "--reason", "why", "--accept", "--dismiss"],
             ["events", "tail", "--since", "1 hour"],
+            ["nats", "new-key"],
+            ["doctor", "--as", "root"],
             ["parked", "replay", "x"],
             ["parked", "drop", "x", "--reason", "why"],
             ["parked", "drop", AN_ID],

@@ -19,6 +19,7 @@ from billing_core.ports.publishing import MessageSender
 from billing_core.testing import InMemoryBilling
 from billing_core.use_cases.caller import Caller
 from billing_http.app import create_app
+from billing_http.rate_limits import RateLimits
 from billing_http.state import Billing, Drain, Probe
 from billing_http.tokens import token_verifier
 
@@ -123,13 +124,17 @@ async def open_door(
     sender: MessageSender | None = None,
     platforms: Mapping[str, PaymentPlatform] | None = None,
     crowded: bool = False,
+    limits: RateLimits | None = None,
+    spans: Any = None,
 ) -> AsyncIterator[Door]:
     """This will run the app over `billing`; with another sender or other platforms than its own, where given, and as
-    if more were asked of the database than it can do where it is `crowded`."""
+    if more were asked of the database than it can do where it is `crowded`; with rate limits and in `spans` where they
+    are given."""
     settings, drain = settings or some_settings(), Drain()
     probes: dict[str, Probe] = {"postgres": up, "redis": up, "nats": up}
     opened = Billing(
         tokens=token_verifier(settings, billing.clock),
+        limits=limits,
         activate_trial=billing.activate_trial,
         create_purchase=billing.create_purchase,
         read=billing.read,
@@ -138,6 +143,7 @@ async def open_door(
         nats=NatsConnection("nats://127.0.0.1:1", name="tests"),
         probes=probes,
         is_crowded=lambda: crowded,
+        spans=spans,
     )
     app = create_app(settings, lambda _: nullcontext(opened), drain=drain)
     async with app.router.lifespan_context(app) as state:

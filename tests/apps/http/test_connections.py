@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from billing_http.connections import MOST_BESIDE_BODY_BYTES, MOST_WAITING_BYTES, OnePiece
+from billing_http.metrics import HttpMetrics
 from billing_http.server import Server, listening_socket, server_config
 from billing_http.state import Drain
 
@@ -110,10 +111,12 @@ class Answering:
         self.may_answer = asyncio.Event()
         self.bodies: list[bytes] = []
         self.disconnected = asyncio.Event()
+        self.metrics = HttpMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """This will answer with the path."""
         if scope["type"] == "lifespan":
+            scope["state"]["metrics"] = self.metrics
             return
         path = scope["path"]
         if path == "/slow":
@@ -389,3 +392,36 @@ class TestSize:
 
         assert (await client.rest()).startswith(b"HTTP/1.1 200 OK")
         assert app.bodies == [b"x" * 65536]
+
+
+class TestCounting:
+    """What a connection is told stands in the metrics, as no request came of it that could."""
+
+    @pytest.mark.parametrize(
+        ("sent", "status", "code"),
+        [
+            (b"nonsense\r\n\r\n", "400", "INVALID_REQUEST"),
+            (b"GET / HTTP/1.1\r\nHo", "408", "REQUEST_TIMEOUT"),
+            (b"GET / HTTP/1.1\r\nX: " + b"x" * 6 * MOST_BESIDE_BODY_BYTES, "431", "REQUEST_HEADER_FIELDS_TOO_LARGE"),
+        ],
+    )
+    async def test_each_refusal_is_counted_once(
+        self, connect: Connect, app: Answering, sent: bytes, status: str, code: str
+    ) -> None:
+        """By its status, and by its code beside those of requests."""
+        client = await connect()
+        client.send(sent)
+        await client.rest()
+
+        counted = set(app.metrics.text().decode().splitlines())
+
+        assert f'billing_http_connections_refused_total{{status="{status}"}} 1.0' in counted
+        assert f'billing_http_problems_total{{code="{code}"}} 1.0' in counted
+
+    async def test_what_is_answered_or_just_ended_is_not(self, connect: Connect, app: Answering) -> None:
+        """A request is counted by the app; silence was told nothing."""
+        silent, asking = await connect(), await connect()
+        asking.send(get("/a", b"Connection: close"))
+        await asyncio.gather(silent.rest(), asking.rest())
+
+        assert "billing_http_connections_refused_total{" not in app.metrics.text().decode()

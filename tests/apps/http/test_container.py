@@ -7,6 +7,7 @@ from tests.apps.http.door import some_settings
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import Settings
 from billing_http.container import Container
+from billing_http.metrics import HttpMetrics
 from billing_http.state import Billing
 
 
@@ -24,14 +25,15 @@ async def test_every_provider_builds() -> None:
     """A misspelt name in the container passes the type checker; building every provider finds it."""
     settings = away()
     async with open_resources(settings, app="test") as resources:
-        container = Container(settings=settings, resources=resources)
+        container = Container(settings=settings, resources=resources, calls=HttpMetrics().process)
         container.check_dependencies()
 
         built = {name: provider() for name, provider in container.providers.items()}
         billing = container.billing()
 
     assert built["settings"] is settings
-    assert billing.keys() == Billing.__required_keys__
+    assert billing.keys() == Billing.__required_keys__ | Billing.__optional_keys__
+    assert billing["spans"] is None
     assert billing["create_purchase"] is built["create_purchase"]
     assert billing["probes"].keys() == {"postgres", "redis", "nats"}
 

@@ -7,6 +7,8 @@ from importlib import resources
 import pytest
 from tests.apps.http.door import Door, open_door, some_settings
 
+from billing_core.domain.packs import default_price_book
+from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.testing import InMemoryBilling
 from billing_http.openapi import openapi_document
 
@@ -31,7 +33,11 @@ async def test_it_is_served_where_asked_for(door: Door, billing: InMemoryBilling
 
     assert {(await door.client.get(path)).status_code for path in PATHS} == {404}
     assert {answer.status_code for answer in answers.values()} == {200}
-    assert answers["/openapi.json"].json() == openapi_document(("sandbox", "shopify"))
+    assert answers["/openapi.json"].json() == openapi_document(
+        ("sandbox", "shopify"),
+        return_urls=ReturnUrlPolicy(allow_loopback_http=True),
+        price_book=default_price_book(),
+    )
     assert answers["/docs"].headers["content-type"] == "text/html; charset=utf-8"
 
 

@@ -122,7 +122,9 @@ async def test_every_answer_is_safe_to_open(door: Door) -> None:
     for answer in answers:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
-        assert answer.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+        assert (
+            answer.headers["content-security-policy"] == "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+        )
         assert "server" not in answer.headers
 
 
@@ -208,7 +210,7 @@ class TestOutages:
             await asyncio.Event().wait()
 
         @asynccontextmanager
-        async def hanging() -> AsyncIterator[UnitOfWork]:
+        async def hanging(merchant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
             await asyncio.Event().wait()
             raise AssertionError("never")
             yield

@@ -9,6 +9,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.apps.http.door import WANTED, Door
 
+from billing_core.domain.packs import default_price_book
+from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_http.openapi import NO_OPERATION, openapi_document
 from billing_http.openapi_examples import refusal_headers
 from billing_http.operations import OPERATIONS, READ, WRITE
@@ -48,6 +50,38 @@ def test_every_route_of_the_contract_is_there() -> None:
         Draft202012Validator.check_schema(document["components"]["schemas"][name])
     used = {part.partition('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert used <= document["components"]["schemas"].keys()
+
+
+def test_a_deployment_says_what_it_sells() -> None:
+    """The packs and currencies of its catalogue are named, so that a good request is one that is not refused; the copy
+    in the project is for every catalogue."""
+    (copy, here) = (
+        openapi_document(PLATFORMS, price_book=book)["components"]["schemas"]["NewPurchase"]["properties"]
+        for book in (None, default_price_book())
+    )
+
+    assert here["pack"]["enum"] == ["small", "medium", "large"]
+    assert [each.get("enum") for each in here["currency"]["anyOf"]] == [["USD"], None]
+    assert "enum" not in json.dumps([copy["pack"], copy["currency"]])
+
+
+@pytest.mark.parametrize(
+    ("policy", "url", "allowed"),
+    [
+        (ReturnUrlPolicy(), "https://shop.example:8443/a?b#c", True),
+        (ReturnUrlPolicy(), "http://localhost/", False),
+        (ReturnUrlPolicy(allow_loopback_http=True), "http://localhost/", True),
+        (ReturnUrlPolicy(allow_loopback_http=True), "http://localhost.example/", False),
+        (ReturnUrlPolicy(), "https://user@shop.example/", False),
+    ],
+)
+def test_return_urls_are_told_as_they_are_checked(policy: ReturnUrlPolicy, url: str, *, allowed: bool) -> None:
+    """The schema's pattern allows what the policy does, hosts aside."""
+    document = openapi_document(PLATFORMS, return_urls=policy)
+    body = {"pack": "small", "return_url": url}
+
+    assert schema_of(document, "NewPurchase").is_valid(body) is allowed
+    assert schema_of(document, "NewPurchase").is_valid(body | {"return_url": url.ljust(2049, "a")}) is False
 
 
 async def test_answers_are_what_it_says(door: Door) -> None:

@@ -18,6 +18,7 @@ from tests.apps.http.door import SECRET, Door, assert_problem, open_door, signed
 
 from billing_adapters.settings import InvalidConfiguration
 from billing_core.testing import MOMENT, FixedClock, InMemoryBilling
+from billing_http.operations import OPERATIONS, Operation
 from billing_http.refusals import Unauthenticated
 from billing_http.tokens import TokenVerifier, token_verifier
 
@@ -393,6 +394,16 @@ class TestAnswers:
 
         assert_problem(answer, 403, "FORBIDDEN")
         assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+    @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
+    async def test_a_token_of_another_platform_is_refused(self, door: Door, operation: Operation) -> None:
+        """Though the header and the merchant's record agree: all three must be the same."""
+        door.token = signed(some_claims(door.billing.clock, door.caller.merchant_id, platform="shopify"))
+        path = operation.path.replace("{id}", "0199aaaa-0000-7000-8000-000000000000")
+
+        answer = await door.client.request(operation.method, path, headers=door.headers(), content=b"{}")
+
+        assert_problem(answer, 403, "PLATFORM_MISMATCH")
 
     async def test_bearer_is_spelled_as_one_likes(self, door: Door) -> None:
         """The scheme's case does not matter (RFC 9110 §11.1)."""

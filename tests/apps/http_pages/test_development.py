@@ -1,5 +1,6 @@
 """The development page: whom it is shown as, what its token may do, how it announces, and where it is not."""
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,7 +14,9 @@ from billing_adapters.settings import DEVELOPMENT_SECRET
 from billing_core.messages import MERCHANT_CREATED, InboundMessage, MerchantCreated, open_envelope, read_data
 from billing_http.pages.development import TOKEN_LIFETIME_S
 
-ADDRESSES = ["/", "/development/token", "/development/events", "/development/static/development.js"]
+RECEIPT = "/development/receipts/0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a"
+ADDRESSES = ["/", "/development/token", "/development/events", "/development/static/billing.js", RECEIPT]
+TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 BAD_IDS = ["", "a b", "<script>", "x" * 129, "é", "a\x00", "../x"]
 
 
@@ -37,13 +40,12 @@ class TestPage:
         answer = browser.get("/")
 
         assert "unsafe" not in answer.headers["content-security-policy"]
-        assert answer.text.count("<script") == answer.text.count(
-            '<script src="/development/static/development.js" defer>'
-        )
+        assert answer.text.count("<script") == 1
+        assert '<script type="module" src="/development/static/billing.js"></script>' in answer.text
         assert "<style" not in answer.text
         assert " style=" not in answer.text
 
-    @pytest.mark.parametrize("address", ["/", "/development/token", "/development/events"])
+    @pytest.mark.parametrize("address", ["/", "/development/token", "/development/events", RECEIPT])
     @pytest.mark.parametrize("merchant_id", BAD_IDS)
     def test_what_cannot_be_a_merchant_is_refused(self, browser: TestClient, address: str, merchant_id: str) -> None:
         """400, and never echoed."""
@@ -73,6 +75,43 @@ class TestPage:
 
         assert answers == [404] * len(ADDRESSES)
         assert announced == 404
+
+
+class TestReceipt:
+    """`GET /development/receipts/{purchase_id}`."""
+
+    def test_it_is_a_page_about_one_purchase_that_leads_back(self, browser: TestClient) -> None:
+        """What it says comes from the API; the page itself knows which one to ask for, and for whom."""
+        answer = browser.get(RECEIPT, params={"merchant": "shop:1", "platform": "sandbox"})
+
+        assert answer.status_code == 200
+        assert f'data-purchase="{RECEIPT.rpartition("/")[2]}"' in answer.text
+        assert 'data-merchant="shop:1"' in answer.text
+        assert 'href="/?merchant=shop%3A1&amp;platform=sandbox"' in answer.text
+        assert "unsafe" not in answer.headers["content-security-policy"]
+
+    @pytest.mark.parametrize("purchase_id", ["1", "<script>", "0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3", "..%2f.."])
+    def test_what_cannot_be_a_purchase_has_none(self, browser: TestClient, purchase_id: str) -> None:
+        """404."""
+        assert browser.get(f"/development/receipts/{purchase_id}").status_code == 404
+
+
+class TestFiles:
+    """`GET /development/static/{name}`."""
+
+    def test_every_file_the_pages_name_is_served_as_what_it_is(self, browser: TestClient) -> None:
+        """Sheets, icon, modules, and every module that a module imports: a browser refuses one of another type."""
+        pages = browser.get("/").text + browser.get(RECEIPT).text
+        unread, read = set(re.findall(r"/development/static/([\w.]+)", pages)), set[str]()
+        while unread:
+            name = unread.pop()
+            answer = browser.get(f"/development/static/{name}")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].partition(";")[0] == TYPES[name.rpartition(".")[2]]
+            read.add(name)
+            unread |= set(re.findall(r'from "\./([\w.]+)"', answer.text)) - read
+
+        assert {"billing.js", "receipt.js", "words.js", "pages.css", "billing.css", "icon.svg"} < read
 
 
 class TestToken:

@@ -2,66 +2,32 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from nats.js.api import ConsumerInfo
+from tests.apps.worker.running import DEADLINE_S, running, until
 
-from billing_adapters.nats.connection import NatsConnection, open_nats
-from billing_adapters.nats.streams import MERCHANT_CREATED, ensure_consumers, ensure_streams
+from billing_adapters.nats.connection import NatsConnection
+from billing_adapters.nats.streams import MERCHANT_CREATED
 from billing_worker.consuming import BATCH
 
-DEADLINE_S = 60.0
 MESSAGES = 2 * BATCH + 100
 
 
-async def until(fact: Callable[[], Awaitable[Any]], what: str) -> Any:
-    """This will ask until the answer is true, and give it."""
-    deadline = time.monotonic() + DEADLINE_S
-    while time.monotonic() < deadline:
-        if found := await fact():
-            return found
-        await asyncio.sleep(0.02)
-    pytest.fail(f"never came true: {what}")
-
-
 @pytest.fixture
-async def connection(nats_url: str) -> AsyncIterator[NatsConnection]:
-    """NATS with every stream and consumer."""
-    async with open_nats(nats_url, name="tests") as connection:
-        await ensure_streams(connection, manage_all=True)
-        await ensure_consumers(connection)
-        yield connection
-
-
-@pytest.fixture
-async def watcher(database_url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """A session beside the worker's."""
-    connection = await asyncpg.connect(database_url)
-    yield connection
-    await connection.close()
-
-
-@pytest.fixture
-def worker(tmp_path: Path, database_url: str, redis_url: str, nats_url: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A running `python -m billing_worker`, gone at the end."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("BILLING_")}
+def worker(
+    tmp_path: Path, broker: NatsConnection, database_url: str, redis_url: str, nats_url: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """A running worker, gone at the end."""
     urls = {"BILLING_DATABASE_URL": database_url, "BILLING_REDIS_URL": redis_url, "BILLING_NATS_URL": nats_url}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "billing_worker"], cwd=tmp_path, env={**clean, **urls}, stdout=log, stderr=log
-        )
-    yield process
-    process.kill()
-    process.wait()
+    with running(tmp_path, **urls) as process:
+        yield process
 
 
 async def announce(connection: NatsConnection, number: int) -> None:
@@ -79,7 +45,7 @@ async def consumer(connection: NatsConnection) -> ConsumerInfo:
 
 async def test_the_batch_in_hand_is_finished_and_acknowledged(
     worker: "subprocess.Popen[bytes]",
-    connection: NatsConnection,
+    broker: NatsConnection,
     watcher: "asyncpg.Connection[Any]",
     tmp_path: Path,
 ) -> None:
@@ -87,7 +53,7 @@ async def test_the_batch_in_hand_is_finished_and_acknowledged(
     no session stays behind."""
 
     async def fetched() -> bool:
-        return bool((await consumer(connection)).num_ack_pending)
+        return bool((await consumer(broker)).num_ack_pending)
 
     async def blocked() -> bool:
         return bool(await watcher.fetchval("select count(*) from pg_locks where not granted"))
@@ -95,15 +61,15 @@ async def test_the_batch_in_hand_is_finished_and_acknowledged(
     async with watcher.transaction():
         await watcher.execute("lock table merchants in share row exclusive mode")  # so that the batch must wait
         for number in range(MESSAGES):
-            await announce(connection, number)
+            await announce(broker, number)
         await until(fetched, "the worker fetches")
         await until(blocked, "the batch waits for the table")
-        held = await consumer(connection)
+        held = await consumer(broker)
         worker.send_signal(signal.SIGTERM)
         ended_early = await _ends(worker, within_s=0.5)
     code = await asyncio.to_thread(worker.wait, DEADLINE_S)
 
-    after = await consumer(connection)
+    after = await consumer(broker)
     stored = await watcher.fetchval("select count(*) from merchants")
     left = await watcher.fetchval("select count(*) from pg_stat_activity where application_name like 'billing-%'")
     assert (ended_early, code) == (False, 0), (tmp_path / "log").read_text()

@@ -1,5 +1,6 @@
 """Return URLs: merchants are sent back only to places the deployment names."""
 
+import re
 from contextlib import suppress
 from string import ascii_letters, digits
 
@@ -111,6 +112,35 @@ class TestReturnUrlPolicy:
             LISTED.check(url)
 
         assert refused.value.errors[0].pointer == "/return_url"
+
+    @pytest.mark.parametrize("policy", [ReturnUrlPolicy(), ReturnUrlPolicy(allow_loopback_http=True)])
+    @given(data=st.data())
+    def test_its_pattern_is_what_is_checked(self, policy: ReturnUrlPolicy, data: st.DataObject) -> None:
+        """Where any host will do, a URL of the pattern is allowed, and a text that is not of it is refused."""
+        url = data.draw(st.from_regex(policy.pattern, fullmatch=True, alphabet=st.characters(codec="ascii")))
+        text = data.draw(st.text(st.sampled_from("https:/.@[]\\?#%a1 "), max_size=30).map("https://".__add__))
+
+        if len(url) <= MAX_LENGTH:
+            assert policy.check(url) == url
+        if not re.fullmatch(policy.pattern, text):
+            with pytest.raises(InvalidRequest):
+                policy.check(text)
+
+    def test_an_address_is_listed_without_its_brackets(self) -> None:
+        """As a list of hosts names it; in any case."""
+        policy = ReturnUrlPolicy(hosts=frozenset({"2001:db8::a"}))
+
+        assert policy.check("https://[2001:DB8::A]:8443/back")
+        with pytest.raises(InvalidRequest):
+            policy.check("https://[2001:db8::b]/back")
+
+    @pytest.mark.parametrize(
+        "url", ["https://shop.example:/", "https://shop.example[::1]/", "http://evil.example[::1]/"]
+    )
+    def test_what_parsers_read_in_two_ways_is_refused(self, url: str) -> None:
+        """A colon without a port, and a host before an address, also where this machine is allowed."""
+        with pytest.raises(InvalidRequest):
+            DEVELOPMENT.check(url)
 
     @given(st.text(max_size=60))
     def test_never_fails_on_any_text(self, url: str) -> None:

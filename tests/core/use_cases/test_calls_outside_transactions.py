@@ -23,10 +23,10 @@ class _Watched(InMemoryStorage):
         self.open_units = 0
 
     @asynccontextmanager
-    async def units(self) -> AsyncIterator[InMemoryUnitOfWork]:
+    async def units(self, merchant_id: str | None = None) -> AsyncIterator[InMemoryUnitOfWork]:
         self.open_units += 1
         try:
-            async with super().units() as uow:
+            async with super().units(merchant_id) as uow:
                 yield uow
         finally:
             self.open_units -= 1

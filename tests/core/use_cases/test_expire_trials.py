@@ -45,7 +45,7 @@ class _Away(InMemoryStorage):
     """Storage that reads, and goes away before anything is kept."""
 
     @asynccontextmanager
-    async def units(self) -> AsyncIterator[InMemoryUnitOfWork]:
+    async def units(self, merchant_id: str | None = None) -> AsyncIterator[InMemoryUnitOfWork]:
         transaction = Transaction(self.tables, self._locks, self.positions)
         try:
             yield _AwayUnit(transaction, self.clock)

@@ -21,7 +21,7 @@ class _EndlessStore:
         self.purchases = self.trials = self.journal = self
 
     @asynccontextmanager
-    async def units(self) -> AsyncIterator[Any]:
+    async def units(self, merchant_id: str | None = None) -> AsyncIterator[Any]:
         """A transaction over itself."""
         yield self
 

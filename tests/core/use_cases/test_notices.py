@@ -180,8 +180,8 @@ class TestPurchaseReferences:
         purchase = await a_never_answered_one(billing, made=True)
 
         @asynccontextmanager
-        async def losing_units() -> AsyncIterator[UnitOfWork]:
-            async with billing.storage.units() as uow:
+        async def losing_units(merchant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
+            async with billing.storage.units(merchant_id) as uow:
                 yield cast("UnitOfWork", _Losing(uow))
 
         handle = HandleWebhooks(

@@ -27,7 +27,7 @@ from billing_core.use_cases.create_purchase import ROUTE, CreatePurchase, Purcha
 
 
 @asynccontextmanager
-async def _away() -> AsyncIterator[UnitOfWork]:
+async def _away(merchant_id: str | None = None) -> AsyncIterator[UnitOfWork]:
     raise StorageUnavailable
     yield
 

@@ -69,6 +69,9 @@ def _read_arguments() -> tuple[Sequence[Plan], Callable[[int], Path]]:
     parser.add_argument("--clients", type=int, default=16, help="clients in a closed loop (default 16)")
     parser.add_argument("--merchants", type=int, default=50, help="how many merchants there are at first (default 50)")
     parser.add_argument("--every", type=float, default=0.3, help="seconds from fault to fault, about (default 0.3)")
+    parser.add_argument(
+        "--credit-services", type=int, default=0, help="processes of the example's Credit Service (default 0)"
+    )
     parser.add_argument("--history", type=Path, help="where to write what broke when (default chaos-SEED.jsonl)")
     parser.add_argument("--defect", choices=REAL, help="build the processes wrong in this way, to see it caught")
     told = parser.parse_args()
@@ -82,6 +85,7 @@ def _read_arguments() -> tuple[Sequence[Plan], Callable[[int], Path]]:
         every_s=told.every,
         merchants=told.merchants,
         defect=told.defect,
+        credit_services=told.credit_services,
     )
     plans = [replace(plan, seed=seed + run) for run in range(told.runs)]
 

@@ -37,7 +37,9 @@ _DISPUTES = {
 async def gather_evidence(system: System, told: Sequence[Told], poison: Iterable[frozenset[str]]) -> Evidence:
     """This will read everything there is to judge; whatever still runs should have come to rest."""
     url = str(system.urls.postgres)
-    async with open_database(url, pool_size=2, application_name="chaos", patience=PATIENT) as database:
+    async with open_database(
+        url, pool_size=2, application_name="chaos", every_merchant=True, patience=PATIENT
+    ) as database:
         waiting = await PostgresSupport(database).unpublished_count_and_oldest()
         live, old = Statement(columns_of(purchases)), Statement(columns_of(archived_purchases))
         rows = [*await database.rows(live), *await database.rows(old)]

@@ -103,7 +103,7 @@ def main() -> None:
     processes.end_with_parent()
     processes.break_as_told()
     app = os.environ[processes.APP]
-    for module in (f"{app}.main", *IMPORTED_LATE):
+    for module in (f"{app}.main", *(IMPORTED_LATE if app.startswith("billing_") else ())):
         importlib.import_module(module)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended

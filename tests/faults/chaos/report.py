@@ -41,6 +41,7 @@ def figures(chronicle: Chronicle, verdict: Verdict) -> dict[str, Any]:
         "events": len(evidence.published),
         "parked": len(evidence.parked),
         "drained_after_s": verdict.drained_after_s,
+        "balances": None if verdict.balances is None else len(verdict.balances),
     }
 
 
@@ -69,6 +70,9 @@ def _lines(plan: Plan, chronicle: Chronicle, verdict: Verdict) -> Iterator[str]:
         f" trials {len(evidence.trials)}, merchants {len(evidence.shops)}"
     )
     yield f"  events      {len(evidence.published)}, parked {len(evidence.parked)} (poison)"
+    if verdict.balances is not None:
+        credits_ = sum(verdict.balances.values())
+        yield f"  credits     {credits_} of {len(verdict.balances)} merchants at the Credit Service"
     yield f"  drained     {drained}"
     yield (
         f"  throughput  {chronicle.counted('answers').total() / verdict.load_s:.0f} requests/s,"

@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.faults.chaos import credit_service
 from tests.faults.chaos.announcements import Announcements, Shop
 from tests.faults.chaos.chronicle import Chronicle
 from tests.faults.chaos.clients import Clients
@@ -42,7 +43,7 @@ FOR_EVER = "9999"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to run: for how long, under which seed, on how many processes, with how many clients and merchants, with a
-    fault how often, with which defect."""
+    fault how often, with which defect, and with how many processes of the example's Credit Service."""
 
     seconds: float
     seed: int
@@ -52,16 +53,19 @@ class Plan:
     every_s: float = 0.3
     merchants: int = 50
     defect: str | None = None
+    credit_services: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How it ended: the broken rules, what was judged, and how long draining took (None: it did not end in time)."""
+    """How it ended: the broken rules, what was judged, and how long draining took (None: it did not end in time),
+    and the Credit Service's balances where there was one."""
 
     violations: tuple[str, ...]
     evidence: Evidence
     drained_after_s: float | None
     load_s: float
+    balances: Mapping[str, int] | None = None
 
 
 class Run:
@@ -77,7 +81,13 @@ class Run:
         plan, chronicle = self._plan, self.chronicle
         async with AsyncExitStack() as closing:
             system = await closing.enter_async_context(
-                System(self._folder, http=plan.http, workers=plan.workers, defect=plan.defect)
+                System(
+                    self._folder,
+                    http=plan.http,
+                    workers=plan.workers,
+                    credit_services=plan.credit_services,
+                    defect=plan.defect,
+                )
             )
             announcements = Announcements(system, chronicle, seed=plan.seed)
             payers = Payers(system, announcements, chronicle, seed=plan.seed)
@@ -89,12 +99,22 @@ class Run:
             self._enter("judging")
             evidence = await gather_evidence(system, clients.told, announcements.poison)
         broken = [*chronicle.violations, *violations(evidence), *_of_this_harness(evidence, announcements)]
+        balances = None
+        if plan.credit_services:
+            balances = credit_service.balances(self._folder)
+            broken += credit_service.wrong_balances(evidence, self._folder)
         if drained_after_s is None:
             broken.append(f"not drained {DRAINED_WITHIN_S:.0f} s after healing")
         broken += [f"{name} did not stop when it was told to" for name in system.stuck]
         for each in broken:
             chronicle.accuse(each)
-        return Verdict(violations=tuple(broken), evidence=evidence, drained_after_s=drained_after_s, load_s=load_s)
+        return Verdict(
+            violations=tuple(broken),
+            evidence=evidence,
+            drained_after_s=drained_after_s,
+            load_s=load_s,
+            balances=balances,
+        )
 
     async def _suffer(self, system: System, announcements: Announcements, clients: Clients) -> float:
         """This will put load on everything while it breaks, and return how many seconds that took."""

@@ -73,7 +73,9 @@ class SandboxPayers:
 
     async def _open_books(self) -> PostgresSandboxBooks:
         if self._books is None:
-            database = open_database(self._url, pool_size=AT_ONCE, application_name="sandbox", patience=PATIENT)
+            database = open_database(
+                self._url, pool_size=AT_ONCE, application_name="sandbox", every_merchant=True, patience=PATIENT
+            )
             self._books = PostgresSandboxBooks(await self._closing.enter_async_context(database))
         return self._books
 

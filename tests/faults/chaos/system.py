@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx2
+from tests.faults.chaos import credit_service
 from tests.faults.chaos.nursery import PYTHON, App, Nursery
 from tests.faults.chaos.proxy import FaultProxy
 from tests.faults.defects import processes
@@ -31,16 +32,19 @@ LOOK_EVERY_S = 0.1
 # Much shorter than in production, so that pauses outlast it: a message then has two holders.
 ACK_WAIT_S = 4.0
 ISSUER, AUDIENCE = "chaos", "billing"
+PACKAGES = {"http": "billing_http", "worker": "billing_worker", "credits": credit_service.PACKAGE}
 
 
 class System:
     """Everything that runs, from `async with` to the end of the block and no longer."""
 
-    def __init__(self, folder: Path, *, http: int, workers: int, defect: str | None = None) -> None:
-        """This will take a folder for data and logs, how many processes of each app there are, and a defect to
-        build into all of them."""
-        self.folder = folder
-        self._counts = {"http": http, "worker": workers}
+    def __init__(
+        self, folder: Path, *, http: int, workers: int, credit_services: int = 0, defect: str | None = None
+    ) -> None:
+        """This will take a folder for data and logs, how many processes of each app and of the example's Credit Service
+        there are, and a defect to build into all of them."""
+        self.folder, self.has_credit_service = folder, credit_services > 0
+        self._counts = {"http": http, "worker": workers, "credits": credit_services}
         self._defect = defect
         self._closing = AsyncExitStack()
         self.servers = EmbeddedServers(folder / "servers", durable=True)
@@ -206,14 +210,17 @@ class System:
 
     def _start_apps(self) -> None:
         nurseries = {}
-        for kind in self._counts:
-            nurseries[kind] = Nursery(f"billing_{kind}", environment=self.environment)
+        around = {kind: self.environment for kind, count in self._counts.items() if count}
+        if self.has_credit_service:
+            around["credits"] = credit_service.environment(self.environment, self.folder)
+        for kind, environment in around.items():
+            nurseries[kind] = Nursery(PACKAGES[kind], environment=environment)
             self._closing.callback(nurseries[kind].close)
         self._closing.push_async_callback(self._stop_apps)
         for kind, count in self._counts.items():
             for number in range(1, count + 1):
                 own = {"BILLING_PORT": str(self._open_door())} if kind == "http" else {}
-                environment = {**self.environment, **own}
+                environment = {**around[kind], **own}
                 app = App(f"{kind}-{number}", nurseries[kind], environment, folder=self.folder)
                 self.apps[app.name] = app
                 app.start()

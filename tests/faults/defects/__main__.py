@@ -2,7 +2,7 @@
 
 First the simulator shows that without a defect no rule is broken. Then, for each defect, it runs worlds from seed 0 on
 until one breaks a rule, at most 300. With --chaos the chaos harness looks for those that can be built into real
-processes too, for 30 seconds each.
+processes too, for 30 seconds each. A wall taken down (--walls: those alone) is left to the test that stands behind it.
 
 example: script/defects --only cursor_relay --chaos
 """
@@ -12,9 +12,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from tests.faults.defects.catalogue import DEFECTS
+from tests.faults.defects.catalogue import DEFECTS, WALLS
 from tests.faults.defects.defect import Defect
-from tests.faults.defects.hunt import Hunt, hunt, hunt_in_processes
+from tests.faults.defects.hunt import Hunt, hunt, hunt_by_test, hunt_in_processes
 
 _SOUND_SEEDS = 50
 _ROW = "{:<30} {:<11} {:>10} {:>7}"
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """This will do what the command line asks for. Returns 1 where nobody caught a defect, or where nothing was
     wrong and a rule was broken all the same."""
     asked = _read(arguments)
-    wanted = [DEFECTS[asked.only]] if asked.only else list(DEFECTS.values())
+    wanted = [DEFECTS[asked.only]] if asked.only else list((WALLS if asked.walls else DEFECTS).values())
     _say("no defect")
     sound = hunt(None, seeds=_SOUND_SEEDS)
     _print(_ROW.format("defect", "caught by", "after", "faults"))
@@ -52,6 +52,7 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="script/defects", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", choices=DEFECTS, metavar="NAME", help="this defect alone")
+    parser.add_argument("--walls", action="store_true", help="the walls taken down alone")
     parser.add_argument("--chaos", action="store_true", help="let the chaos harness look too, some two minutes each")
     return parser.parse_args(arguments)
 
@@ -62,6 +63,8 @@ def _hunts(defect: Defect, *, in_processes: bool) -> Iterator[tuple[str, Hunt | 
         yield "simulator", hunt(defect.simulated)
     if defect.real is not None:
         yield "chaos", hunt_in_processes(defect.name) if in_processes else None
+    if defect.wall is not None:
+        yield "its test", hunt_by_test(defect.name, defect.caught_by)
 
 
 def _told(defect: Defect, who: str, hunted: Hunt | None) -> Iterator[str]:

@@ -16,14 +16,19 @@ Break = Callable[[Patch], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defect:
-    """One way to build it wrong: in the simulator's world in memory, in real processes, or in both."""
+    """One way to build it wrong: in the simulator's world in memory, in real processes, or in both; or a wall taken
+    down, which the test `caught_by` stands behind."""
 
     simulated: Break | None = None
     real: Break | None = None
+    wall: Break | None = None
+    caught_by: str = ""
 
     def __post_init__(self) -> None:
-        if self.simulated is None and self.real is None:
+        if self._told_by is None:
             raise ValueError("a defect is built in somewhere")
+        if (self.wall is None) != (self.caught_by == ""):
+            raise ValueError("behind a wall that is taken down stands a test, and behind nothing else")
 
     @property
     def name(self) -> str:
@@ -37,7 +42,7 @@ class Defect:
 
     @property
     def _told_by(self) -> Any:
-        return self.simulated or self.real
+        return self.simulated or self.real or self.wall
 
 
 @contextmanager

@@ -1,5 +1,7 @@
-"""Looking for a defect: with the simulator, one world after the other, or with the chaos harness, in one long run."""
+"""Looking for a defect: with the simulator, one world after the other, with the chaos harness, in one long run, or with
+the one test that stands behind a wall."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.defects import processes
 from tests.faults.defects.defect import Break, built_wrong
 from tests.faults.simulation.__main__ import run_seed_apart
 
@@ -18,6 +21,8 @@ _ROOT = Path(__file__).parents[3]
 _CHAOS_ENDS_WITHIN_S = 600
 _FAULTS = re.compile(r"^ +faults +(\d+)", re.MULTILINE)
 _VIOLATIONS = re.compile(r"^ +violations +(\d+)", re.MULTILINE)
+_FAILED = re.compile(r"^FAILED (.+)", re.MULTILINE)
+_TEST_ENDS_WITHIN_S = 300
 _RULE = re.compile(r"^ +- (.+)", re.MULTILINE)
 
 
@@ -57,6 +62,30 @@ def hunt_in_processes(name: str) -> Hunt:
         raise RuntimeError(f"chaos ended with {ended.returncode} and no report")
     rules = _RULE.findall(ended.stdout[violations.end() :])
     return Hunt(went=f"{WITHIN_S} s", faults=int(faults[1]), broken=rules[: int(violations[1])])
+
+
+def hunt_by_test(name: str, test: str) -> Hunt:
+    """This will run the test with Billing built wrong in the way of that name. Raises RuntimeError where it did not run
+    at all."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:randomly", "-p", "no:cacheprovider", "-n", "0"]
+    ended = subprocess.run(
+        [*command, "-p", "tests.faults.defects.built_in", test],
+        cwd=_ROOT,
+        env={**_without_pytest(), processes.DEFECT: name},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=_TEST_ENDS_WITHIN_S,
+        check=False,
+    )
+    failed = _FAILED.findall(ended.stdout)
+    if ended.returncode not in (0, 1) or (ended.returncode == 1) != bool(failed):
+        raise RuntimeError(f"{test} ended with {ended.returncode}: {ended.stdout[-2000:]}")
+    return Hunt(went="1 test", faults=1, broken=failed)
+
+
+def _without_pytest() -> dict[str, str]:
+    """The environment without what pytest tells its own processes in it: it may be the one that hunts."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 def _seeds(many: int) -> str:

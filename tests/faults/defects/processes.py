@@ -1,7 +1,7 @@
 """Seeded defects of whole processes: `python -m tests.faults.defects.processes` runs the app `CHAOS_APP` names, broken.
 
-The chaos harness starts its processes through this module. Where `CHAOS_DEFECT` names one of `catalogue.REAL`, the
-process is built wrong in that way before it begins. Nothing of the product knows of it.
+The chaos harness starts its processes through this module. Where `CHAOS_DEFECT` names one of `catalogue.REAL` or
+`catalogue.WALLS`, the process is built wrong in that way before it begins. Nothing of the product knows of it.
 """
 
 import os
@@ -27,9 +27,9 @@ def break_as_told() -> None:
     """This will build this process wrong in the way the environment names, if it names one."""
     if not (name := os.environ.get(DEFECT)):
         return
-    from tests.faults.defects.catalogue import REAL  # it imports whatever is broken, which costs each process time
+    from tests.faults.defects.catalogue import DEFECTS  # it imports whatever is broken, which costs each process time
 
-    broken = REAL[name].real
+    broken = DEFECTS[name].real or DEFECTS[name].wall
     assert broken is not None
     build_wrong(broken)
 

@@ -84,7 +84,7 @@ def last_checkout_wins(patch: Patch) -> None:
 def read_then_write_trial(patch: Patch) -> None:
     """whether a shop had its trial is looked up, and claimed by nothing"""
 
-    async def look_up(self: InMemoryTrials, trial: Trial) -> bool:
+    async def look_up(self: InMemoryTrials, trial: Trial, **_: Any) -> bool:
         given = [each for each in self._tx.view.trials.rows() if each.status is not TrialStatus.REFUSED]
         return all(_shop(each) != _shop(trial) for each in given)
 
@@ -94,7 +94,7 @@ def read_then_write_trial(patch: Patch) -> None:
 def trial_per_merchant(patch: Patch) -> None:
     """a shop that is installed again as another merchant gets another trial"""
 
-    async def grant(self: InMemoryTrials, trial: Trial) -> bool:
+    async def grant(self: InMemoryTrials, trial: Trial, **_: Any) -> bool:
         return True
 
     patch(InMemoryTrials, "claim", grant)
@@ -104,8 +104,8 @@ def trial_claimed_apart(patch: Patch) -> None:
     """a trial is claimed in a transaction of its own, and stays claimed where it is never started"""
     claim = InMemoryTrials.claim
 
-    async def claim_for_good(self: InMemoryTrials, trial: Trial) -> bool:
-        granted = await claim(self, trial)
+    async def claim_for_good(self: InMemoryTrials, trial: Trial, **pseudonym: Any) -> bool:
+        granted = await claim(self, trial, **pseudonym)
         self._tx.view.trial_claims.apply()
         return granted
 

@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from tests.faults.defects import __main__ as command
-from tests.faults.defects.catalogue import DEFECTS, REAL, listed
+from tests.faults.defects.catalogue import DEFECTS, REAL, WALLS, listed
 from tests.faults.defects.defect import Defect, built_wrong
-from tests.faults.defects.hunt import hunt
+from tests.faults.defects.hunt import hunt, hunt_by_test
 
 SIMULATED = {name: each.simulated for name, each in DEFECTS.items() if each.simulated is not None}
-ENOUGH, ENOUGH_REAL = 20, 7
+IN_THIS_PROCESS = {**SIMULATED, **{name: each.wall for name, each in WALLS.items() if each.wall is not None}}
+ENOUGH, ENOUGH_REAL, ENOUGH_OF_TOKENS = 20, 7, 2
 # As many as the longest hunt below takes.
 SOUND_SEEDS = 24
 
@@ -28,13 +29,22 @@ def test_without_a_defect_nothing_is_found() -> None:
     assert hunt(None, seeds=SOUND_SEEDS).broken == ()
 
 
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", WALLS)
+def test_the_test_behind_the_wall_catches_it(name: str) -> None:
+    """With the wall taken down the test that is named fails; it passes in every other run."""
+    hunted = hunt_by_test(name, WALLS[name].caught_by)
+
+    assert any(each.startswith(WALLS[name].caught_by) for each in hunted.broken)
+
+
+@pytest.mark.parametrize("name", IN_THIS_PROCESS)
 def test_it_is_undone(name: str) -> None:
     """Afterwards everything that was broken is what it was."""
     touched: list[tuple[Any, str, Any]] = []
-    SIMULATED[name](lambda owner, attribute, _: touched.append((owner, attribute, vars(owner)[attribute])))
+    broken = IN_THIS_PROCESS[name]
+    broken(lambda owner, attribute, _: touched.append((owner, attribute, vars(owner)[attribute])))
 
-    with built_wrong(SIMULATED[name]):
+    with built_wrong(broken):
         assert all(vars(owner)[attribute] is not was for owner, attribute, was in touched)
 
     assert touched
@@ -45,6 +55,7 @@ def test_the_list_is_long_enough() -> None:
     """At least twenty, under a name each, with a sentence about each."""
     assert len(SIMULATED) >= ENOUGH
     assert len(REAL) >= ENOUGH_REAL
+    assert sum("test_tokens.py" in each.caught_by for each in WALLS.values()) >= ENOUGH_OF_TOKENS
     assert all(len(each.about) > len(each.name) for each in DEFECTS.values())
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.faults.simulation.surroundings import GRACE, Surroundings
 
+from billing_core.domain.merchants import Merchant
 from billing_core.domain.money import Money
 from billing_core.domain.payments import DisputeStatus, PaymentStatus
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED, InboundMessage, message_digest
@@ -51,6 +52,22 @@ class Platforms:
             for number in range(self._around.chance.choice((1, 1, 2))):
                 message_id = f"{merchant.merchant_id}-{number}"
                 self._around.merchants.publish(_message(MERCHANT_CREATED, message_id, data))
+
+    def announce(self, merchant: Merchant) -> None:
+        """This will have a merchant announced, once."""
+        data = {
+            "merchant_id": merchant.merchant_id,
+            "platform": merchant.platform,
+            "platform_account_id": merchant.platform_account_id,
+        }
+        self._around.merchants.publish(_message(MERCHANT_CREATED, f"{merchant.merchant_id}-late", data))
+
+    def shop_is_gone(self, merchant: Merchant) -> None:
+        """This will ask for the redaction of the merchant's shop."""
+        message_id = f"gone-{merchant.merchant_id}"
+        notice = _notice(merchant.platform, message_id, {"account": merchant.platform_account_id})
+        told = {**notice, "topic": "shop/redact"}
+        self._around.webhooks.publish(_message(PURCHASE_UPDATED, message_id, told))
 
     def poison(self) -> None:
         """This will send a notice that nobody can handle."""

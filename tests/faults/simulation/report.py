@@ -25,6 +25,8 @@ SOMETIMES = (
     "review",
     "second checkout",
     "change after the archive",
+    "shop redacted",
+    "shop came back",
 )
 
 

@@ -18,7 +18,7 @@ from billing_core.testing.clock import FixedClock
 
 LIFETIME, GRACE = timedelta(minutes=2), timedelta(minutes=1)
 # Two of the merchants are one shop, installed a second time.
-SHOPS = {"m-0": ("stripe", "a"), "m-1": ("stripe", "a"), "m-2": ("shopify", "b")}
+SHOPS = {"m-0": ("stripe", "shop-a"), "m-1": ("stripe", "shop-a"), "m-2": ("shopify", "shop-b")}
 PACKS = ("small", "large")
 _SKEW_S = 10.0
 

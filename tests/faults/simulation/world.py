@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from tests.faults.oracle import BookEntry, Evidence, violations
 from tests.faults.simulation.clients import Client
+from tests.faults.simulation.leaving import RETURNED, goes_and_comes_back
 from tests.faults.simulation.loop import Stuck, simulate
 from tests.faults.simulation.payers import Platforms
 from tests.faults.simulation.processes import HttpServer, Incarnation, Restarted, Worker, note_jobs, run_due_jobs
@@ -64,7 +65,8 @@ def _run_world(seed: int, **options: Any) -> Outcome:
 class _World:
     def __init__(self, seed: int, *, fault_rate: float, told: bool, steps_too: bool) -> None:
         self._seed, self._fault_rate, self._told, self._steps_too = seed, fault_rate, told, steps_too
-        self._chance = Random(~seed)
+        # Who leaves is decided apart, so that the worlds are those they were before anybody could.
+        self._chance, self._leaving = Random(~seed), Random(seed)
 
     async def run(self) -> Outcome:
         self._around = around = Surroundings(
@@ -107,6 +109,9 @@ class _World:
             await self._look_after(last, pause)
         if self._chance.random() < 0.1:
             await self._change_what_is_archived(last)
+        if self._leaving.random() < 0.2:
+            await goes_and_comes_back(self._around, self._platforms, last)
+            await self._look_after(last, _LOOKS[-1])
         await last.end()
         self._note_what_is_left()
 
@@ -174,7 +179,7 @@ class _World:
         return Evidence(
             purchases=[*tables.purchases.values(), *tables.archive.values()],
             trials=list(tables.trials.values()),
-            shops={merchant_id: "/".join(shop) for merchant_id, shop in SHOPS.items()},
+            shops={merchant_id: "/".join(shop) for merchant_id, shop in (SHOPS | RETURNED).items()},
             published=_decoded(self._around.publisher.published),
             books={reference: self._entry(reference, each) for reference, each in self._payments.items()},
             told=self._around.told,

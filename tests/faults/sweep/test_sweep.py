@@ -9,7 +9,7 @@ from tests.faults.ports import PortFault
 from tests.faults.sweep.handlers import HANDLERS
 from tests.faults.sweep.sweep import dry_run, sweep
 
-from billing_core.ports import idempotency, platforms, publishing, storage
+from billing_core.ports import idempotency, platforms, privacy, publishing, storage
 
 PORTS: Mapping[str, Any] = {
     "merchants": storage.Merchants,
@@ -20,6 +20,8 @@ PORTS: Mapping[str, Any] = {
     "keys": storage.KeyRecords,
     "parked": storage.ParkedMessages,
     "grants": storage.Grants,
+    "redactions": privacy.Redactions,
+    "data": privacy.MerchantData,
     "outbox": storage.Outbox,
     "housekeeping": storage.Housekeeping,
     "runs": storage.JobRuns,
@@ -28,8 +30,8 @@ PORTS: Mapping[str, Any] = {
     "sender": publishing.MessageSender,
     "replays": idempotency.ReplayCache,
 }
-# What only reads for a screen, and changes nothing.
-READ_ONLY = {"parked.list"}
+# What only reads for a screen or an export, and changes nothing.
+READ_ONLY = {"parked.list", "data.privacy_records", "data.trial_claim"}
 
 
 @pytest.mark.parametrize("name", HANDLERS)

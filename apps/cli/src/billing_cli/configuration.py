@@ -3,14 +3,17 @@
 import os
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
 from billing_adapters.settings import PREFIX, Settings
 
 MASK = "********"
-_SECRET_PARAMETER = re.compile(r"(?i)(^|[&;])([^=&;]*(?:password|secret|token|key)[^=&;]*)=[^&;]*")
+_SECRET_PARAMETER = re.compile(r"(?i)([?&;])([^=&;]*(?:password|secret|token|key)[^=&;]*)=[^&;]*")
+_PLACES = r"(?:[\w.-]*|\[[\da-fA-F:.]+\])(?::\d*)?"
+_URL = re.compile(
+    rf"([a-zA-Z][\w+.-]*://)(?:([^/?#]*)@)?({_PLACES}(?:,{_PLACES})*(?:/[^?#@]*)?)(\?.*|#[^@]*)?", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +29,9 @@ def describe(settings: Settings) -> tuple[ShownSetting, ...]:
     """This will show every setting in the order of the documentation."""
     return tuple(
         ShownSetting(
-            variable=f"{PREFIX}{name.upper()}", value=_shown(getattr(settings, name)), source=_source(settings, name)
+            variable=f"{PREFIX}{name.upper()}",
+            value=_shown(getattr(settings, name), is_url=name.endswith("_url")),
+            source=_source(settings, name),
         )
         for name in Settings.model_fields
     )
@@ -34,28 +39,24 @@ def describe(settings: Settings) -> tuple[ShownSetting, ...]:
 
 def mask_url(url: str) -> str:
     """This will hide passwords and tokens inside a URL, or in several with commas between, and nothing else."""
-    return ",".join(_mask_one(each) for each in url.split(","))
+    return ",".join(_mask_one(each) for each in re.split(r",(?=[A-Za-z][A-Za-z0-9+.-]*://)", url))
 
 
 def _mask_one(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    # Read by hand: where a password was written without escapes, a parser takes a part of it for the host or the path.
+    parts = _URL.fullmatch(url)
+    if parts is None:
         return MASK  # it cannot be told where the secret ends
-    place = parts.netloc
-    if "@" in place:
-        login, _, host = place.rpartition("@")
-        # In postgresql://user:password@ the user is no secret; in nats://token@ it is.
-        user, colon, _ = login.partition(":")
-        place = f"{user}:{MASK}@{host}" if colon else f"{MASK}@{host}"
-    query = _SECRET_PARAMETER.sub(rf"\1\2={MASK}", parts.query)
-    return urlunsplit((parts.scheme, place, parts.path, query, parts.fragment))
+    scheme, login, place, query = parts.groups(default="")
+    # In postgresql://user:password@ the user is no secret; in nats://token@ it is.
+    user, colon, _ = login.partition(":")
+    shown = f"{user}:{MASK}@" if colon else f"{MASK}@" if login else ""
+    return scheme + shown + place + _SECRET_PARAMETER.sub(rf"\1\2={MASK}", query)
 
 
-def _shown(value: object) -> str | int | bool | None:
+def _shown(value: object, *, is_url: bool) -> str | int | bool | None:
     if isinstance(value, SecretStr):
-        secret = value.get_secret_value()
-        return mask_url(secret) if "://" in secret else MASK
+        return mask_url(value.get_secret_value()) if is_url else MASK
     if value is None or isinstance(value, bool | int):
         return value
     text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

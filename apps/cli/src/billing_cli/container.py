@@ -12,6 +12,7 @@ from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import PostgresOutbox
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.published import PostgresPublishedEvents
 from billing_adapters.postgres.records import PostgresRecords
 from billing_adapters.postgres.reports import PostgresReports
@@ -24,10 +25,12 @@ from billing_cli.quiet import quiet_logs
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.check_purchases import CheckPurchases
 from billing_core.use_cases.drop_parked import DropParked
+from billing_core.use_cases.export_merchant import ExportMerchant
 from billing_core.use_cases.export_purchases import ExportPurchases
 from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.operate_trials import OperateTrials
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.use_cases.replay_parked import ReplayParked
 from billing_core.use_cases.report_sales import ReportSales
 from billing_core.use_cases.schedule import scheduled_jobs
@@ -41,6 +44,7 @@ class CliContainer(containers.DeclarativeContainer):
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
 
     clock = providers.Singleton(SystemClock)
+    pseudonyms = settings.provided.pseudonyms
     price_book = providers.Singleton(Settings.load_price_book, settings)
 
     database = resources.provided.database
@@ -49,6 +53,7 @@ class CliContainer(containers.DeclarativeContainer):
     records = providers.Singleton(PostgresRecords, database)
     support = providers.Singleton(PostgresSupport, database)
     reports = providers.Singleton(PostgresReports, database)
+    data = providers.Singleton(PostgresMerchantData, database)
     outbox = providers.Singleton(PostgresOutbox, database)
     published = providers.Singleton(PostgresPublishedEvents, database)
     housekeeping = providers.Singleton(PostgresHousekeeping, database)
@@ -71,9 +76,12 @@ class CliContainer(containers.DeclarativeContainer):
         refund_sources=resources.provided.platforms.refund_sources,
         price_book=price_book,
         clock=clock,
+        pseudonyms=pseudonyms,
     )
     ask = providers.Singleton(AskPlatforms, platforms=platforms)
-    settle = providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock)
+    settle = providers.Singleton(
+        SettlePurchases, units=units, price_book=price_book, clock=clock, pseudonyms=pseudonyms
+    )
     check = providers.Singleton(CheckPurchases, units=units, ask=ask, settle=settle, platforms=platforms)
     operate = providers.Singleton(
         OperatePurchases, units=units, platforms=platforms, ask=ask, check=check, settle=settle, clock=clock
@@ -82,6 +90,10 @@ class CliContainer(containers.DeclarativeContainer):
     grant_credits = providers.Singleton(GrantCredits, units=units, price_book=price_book)
     report_sales = providers.Singleton(ReportSales, reports=reports)
     export_purchases = providers.Singleton(ExportPurchases, reports=reports)
+    export_merchant = providers.Singleton(ExportMerchant, data=data, clock=clock)
+    redact_merchants = providers.Singleton(
+        RedactMerchants, units=units, data=data, replays=replays, clock=clock, new_id=new_id, pseudonyms=pseudonyms
+    )
     replay_parked = providers.Singleton(ReplayParked, units=units, sender=sender, clock=clock)
     drop_parked = providers.Singleton(DropParked, units=units, clock=clock)
 
@@ -99,5 +111,5 @@ async def open_container() -> AsyncIterator[CliContainer]:
     """
     quiet_logs()
     settings = load_settings()
-    async with open_resources(settings, app="cli") as resources:
+    async with open_resources(settings, app="cli", every_merchant=True) as resources:
         yield build_container(settings=settings, resources=resources)

@@ -7,6 +7,8 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from billing_adapters.nats.access import NatsAccess
+from billing_adapters.nats.permissions import CLI
 from billing_adapters.settings import Settings, load_settings
 from billing_cli.errors import NotForProduction
 from billing_cli.interrupts import Interrupts
@@ -77,7 +79,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _welcome(service: LocalService, settings: Settings, *, json: bool) -> None:
     platform = "sandbox" if "sandbox" in settings.platforms else settings.platforms[0]
-    asyncio.run(_make_merchant(service, platform))
+    asyncio.run(_make_merchant(service, settings, platform))
     token = None
     if settings.signing_secret() is not None:
         signer = Signer.of(settings)
@@ -90,8 +92,9 @@ def _welcome(service: LocalService, settings: Settings, *, json: bool) -> None:
         print_lines(*_banner(service, platform, token))
 
 
-async def _make_merchant(service: LocalService, platform: str) -> None:
-    await announce_merchant(service.urls.nats, merchant_id=MERCHANT_ID, platform=platform)
+async def _make_merchant(service: LocalService, settings: Settings, platform: str) -> None:
+    access = NatsAccess.of(settings, CLI)
+    await announce_merchant(service.urls.nats, merchant_id=MERCHANT_ID, platform=platform, access=access)
     await wait_until_registered(service.urls.postgres, MERCHANT_ID)
 
 

@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 
-from redis.asyncio import Redis
-
+from billing_adapters.nats.permissions import ADMIN
 from billing_adapters.postgres.patience import PROMPT
-from billing_adapters.redis.client import REDIS_FAILURES
-from billing_adapters.resources import open_resources
+from billing_adapters.resources import nats_user_of, open_resources
 from billing_adapters.settings import DEVELOPMENT_SECRET, InvalidConfiguration, Settings, load_settings
-from billing_cli.configuration import mask_url
 from billing_cli.findings import Finding, fail, ok, warn
 from billing_cli.nats_examination import examine_nats
 from billing_cli.postgres_examination import examine_postgres
 from billing_cli.quiet import quiet_logs
+from billing_cli.redis_examination import examine_redis
 from billing_core.errors import InvalidCatalog
 
 
-async def examine() -> Sequence[Finding]:
-    """This will check everything a deployment needs. Never raises for what it looks for: that is a finding."""
+async def examine(process: str) -> Sequence[Finding]:
+    """This will check everything a deployment needs, coming to NATS as `process`: http, worker, cli or admin. Never
+    raises for what it looks for: that is a finding."""
     quiet_logs()
     try:
         settings = load_settings()
@@ -25,10 +24,13 @@ async def examine() -> Sequence[Finding]:
         return [fail("configuration", str(wrong), "Mend the variables named; `.env.example` lists them all.")]
     findings = [_configuration(settings), _catalogue(settings), *_platforms(settings)]
     try:
-        async with open_resources(settings, app="doctor", patience=PROMPT) as resources:
+        user = ADMIN if process == "admin" else nats_user_of(settings, process)
+        async with open_resources(
+            settings, app="doctor", patience=PROMPT, every_merchant=True, nats_user=user
+        ) as resources:
             findings += await examine_postgres(resources.database, settings)
-            findings += await _redis(resources.redis, settings)
-            findings += await examine_nats(resources.nats, settings)
+            findings += await examine_redis(resources.redis, settings)
+            findings += await examine_nats(resources.nats, settings, user)
     except InvalidConfiguration as wrong:
         findings.append(fail("configuration", str(wrong), "Mend the variable named."))
     return findings
@@ -69,19 +71,3 @@ def _platforms(settings: Settings) -> Sequence[Finding]:
         else:
             findings.append(ok(name, "credentials are set"))
     return findings
-
-
-async def _redis(redis: Redis, settings: Settings) -> Sequence[Finding]:
-    try:
-        info = await redis.info("server", "memory")
-    except REDIS_FAILURES as away:
-        remedy = (
-            f"Start Redis at {mask_url(settings.redis_url.get_secret_value())}, or set BILLING_REDIS_URL. "
-            "Without it Billing answers correctly, only slower."
-        )
-        return [warn("redis", f"does not answer: {away}", remedy)]
-    policy = str(info.get("maxmemory_policy", "noeviction"))
-    if info.get("maxmemory") and policy == "noeviction":
-        remedy = "Set maxmemory-policy to allkeys-lru: what Billing keeps there may be forgotten."
-        return [warn("redis", f"version {info.get('redis_version')}; full memory refuses writes", remedy)]
-    return [ok("redis", f"version {info.get('redis_version')}")]

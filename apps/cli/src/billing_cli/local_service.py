@@ -74,6 +74,8 @@ class LocalService:
         self._ready_file = data / "worker.ready"
         self.environment: Mapping[str, str] = {}
         self._urls: ServiceUrls | None = None
+        self._admin_url: str | None = None
+        self._databases: Mapping[str, str] = {}
 
     @property
     def urls(self) -> ServiceUrls:
@@ -136,6 +138,8 @@ class LocalService:
         self.environment = self._environment_of_apps(port)
         migrations = importlib.import_module("billing_adapters.postgres.migrations")
         asyncio.run(migrations.upgrade(stores["postgres"]))
+        if self._admin_url is not None:
+            self._databases = asyncio.run(_a_role_each(self._admin_url))
         self._start_apps()
 
     def _claim_folder(self) -> None:
@@ -153,6 +157,7 @@ class LocalService:
             self._closing.callback(self._servers.stop)
             started = self._servers.start()
             urls |= {name: getattr(started, name) for name in which}
+            self._admin_url = started.postgres_admin
         return urls
 
     def _environment_of_apps(self, port: int) -> dict[str, str]:
@@ -177,6 +182,8 @@ class LocalService:
 
     def _app(self, name: str, module: str, environment: Mapping[str, str]) -> AppProcess:
         log = self.data / "log" / f"{name.lower()}.log"
+        if module in self._databases:
+            environment = {**environment, URL_VARIABLES["postgres"]: self._databases[module]}
         return AppProcess(name, module, environment=environment, folder=self._run_in, log=log)
 
     def _stop_apps(self) -> None:
@@ -231,6 +238,16 @@ class LocalService:
         app.wait_until_stopped()
         app.start()
         self._tell(f"{name} runs again as process {app.pid}")
+
+
+async def _a_role_each(admin_url: str) -> Mapping[str, str]:
+    """The database's URL of each app, whose role may do what that app does and no more."""
+    roles = importlib.import_module("billing_adapters.postgres.roles")
+    await roles.create_roles(admin_url)
+    return {
+        "billing_http": await roles.let_in(admin_url, roles.API),
+        "billing_worker": await roles.let_in(admin_url, roles.WORKER),
+    }
 
 
 def free_port() -> int:

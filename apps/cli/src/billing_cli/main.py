@@ -11,6 +11,7 @@ from billing_cli.commands import (
     goodwill,
     jobs,
     merchants,
+    nats,
     parked,
     purchases,
     report,
@@ -41,5 +42,6 @@ app.add_typer(report.app, name="report")
 app.add_typer(export.app, name="export")
 app.add_typer(events.app, name="events")
 app.add_typer(parked.app, name="parked")
+app.add_typer(nats.app, name="nats")
 app.command(epilog="Example: billing doctor --json")(doctor.doctor)
 app.add_typer(config.app, name="config")

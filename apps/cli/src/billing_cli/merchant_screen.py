@@ -165,7 +165,7 @@ async def read_trial(container: CliContainer, merchant: Merchant) -> TrialView:
     records = container.records()
     if trial := await records.trial(merchant.merchant_id):
         return TrialView.of(trial, container.clock().now())
-    claimed = await records.trial_claimed(merchant.platform, merchant.platform_account_id)
+    claimed = await records.trial_claimed(merchant.merchant_id)
     return TrialView.before_the_first(
         merchant.merchant_id, container.price_book().at(container.clock().now()).trial, claimed=claimed
     )

@@ -6,35 +6,65 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from billing_adapters.nats.advisories import ADVISORIES, count_given_up, last_given_up
+from billing_adapters.nats.advisories import count_given_up, last_given_up
 from billing_adapters.nats.checking import check_streams
-from billing_adapters.nats.connection import NatsConnection
+from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
+from billing_adapters.nats.permissions import ACCOUNTS_FILE, CLI, NatsUser, remedy
+from billing_adapters.nats.plan import ADVISORIES
+from billing_adapters.outbound import Destinations, open_client
 from billing_adapters.settings import Settings
 from billing_cli.configuration import mask_url
 from billing_cli.findings import Finding, fail, grave, ok, warn
-from billing_core.errors import PublishingUnavailable
+from billing_cli.transport_examination import examine_transport, reach_remedy
+from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 MONITOR_PORT: Final = 8222  # where NATS' monitoring listens by custom
 MONITOR_TIMEOUT_S: Final = 2.0
 SYNC: Final = "jetstream sync"
+PERMISSIONS: Final = "nats permissions"
 
 
-async def examine_nats(nats: NatsConnection, settings: Settings) -> Sequence[Finding]:
-    """This will check the server and what is in it. Never raises for what it looks for: that is a finding."""
+async def examine_nats(nats: NatsConnection, settings: Settings, user: NatsUser) -> Sequence[Finding]:
+    """This will check the server, what `user` may do there, and, as the command line's user, what is in it. Never
+    raises for what it looks for: that is a finding."""
     try:
         await nats.ping()
+    except BrokerDenied as denied:
+        return [fail("nats", denied.detail, denied.remedy)]
     except PublishingUnavailable as away:
-        remedy = f"Start NATS at {mask_url(settings.nats_url.get_secret_value())}, or set BILLING_NATS_URL."
-        return [fail("nats", str(away), f"{remedy} Until then events wait in the outbox.")]
+        place = mask_url(settings.nats_url.get_secret_value())
+        advice = reach_remedy(away, what="NATS", place=place, variable="BILLING_NATS_URL")
+        return [fail("nats", str(away), f"{advice} Until then events wait in the outbox.")]
     version = nats.client.connected_server_version
-    problems = await check_streams(nats)
-    streams = [fail("streams", problem, None) for problem in problems] or [ok("streams", "as they should be")]
-    return [
-        ok("nats", f"version {version.major}.{version.minor}.{version.patch}"),
-        *streams,
-        await _given_up(nats),
-        await _sync(settings),
+    found = [ok("nats", f"version {version.major}.{version.minor}.{version.patch}"), _transport(settings)]
+    found += await _permissions(nats, user, settings)
+    if user is CLI:  # the others may not look at all of it
+        problems = await check_streams(nats)
+        found += [fail("streams", problem, None) for problem in problems] or [ok("streams", "as they should be")]
+        found.append(await _given_up(nats))
+    return [*found, await _sync(settings)]
+
+
+def _transport(settings: Settings) -> Finding:
+    return examine_transport("nats transport", settings.nats_url.get_secret_value(), "BILLING_NATS_URL", "tls")
+
+
+async def _permissions(nats: NatsConnection, user: NatsUser, settings: Settings) -> Sequence[Finding]:
+    """What the server says we may do, beside what we need."""
+    try:
+        granted = await nats.granted()
+    except BrokerDenied as denied:
+        return [warn(PERMISSIONS, f"not known: {denied.detail}", denied.remedy)]
+    except (PublishingUnavailable, *NATS_FAILURES) as failure:
+        return [warn(PERMISSIONS, f"not known: the server does not tell them ({failure!r})", None)]
+    if granted is None and _is_production(settings):
+        advice = f"Give each process its own user with the permissions of {ACCOUNTS_FILE}."
+        return [warn(PERMISSIONS, "this user may do everything", advice)]
+    missing = [
+        fail(PERMISSIONS, f"{user.name} may not {each}", remedy(user, each.operation, each.subject))
+        for each in user.missing(granted)
     ]
+    return missing or [ok(PERMISSIONS, f"{user.name} may do what it needs")]
 
 
 async def _given_up(nats: NatsConnection) -> Finding:
@@ -60,7 +90,7 @@ async def _sync(settings: Settings) -> Finding:
     url = settings.nats_monitor_url or _custom(settings.nats_url.get_secret_value())
     try:
         varz = await _varz(url)
-    except (httpx2.HTTPError, ValueError) as unseen:
+    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as unseen:
         remedy = "Set BILLING_NATS_MONITOR_URL, or see yourself that the server has `sync_interval: always`."
         return warn(SYNC, f"not known: {mask_url(url)}/varz cannot be read ({type(unseen).__name__})", remedy)
     if varz.get("jetstream", {}).get("config", {}).get("sync_always") is True:
@@ -70,7 +100,7 @@ async def _sync(settings: Settings) -> Finding:
 
 
 async def _varz(url: str) -> dict[str, Any]:
-    async with httpx2.AsyncClient(timeout=MONITOR_TIMEOUT_S) as client:
+    async with open_client(Destinations.of(url), timeout_s=MONITOR_TIMEOUT_S) as client:
         answer = await client.get(f"{url.rstrip('/')}/varz")
     answer.raise_for_status()
     varz = answer.json()

@@ -4,6 +4,7 @@ import asyncio
 import json
 import uuid
 
+from billing_adapters.nats.access import ANYBODY, NatsAccess
 from billing_adapters.nats.connection import open_nats
 from billing_adapters.nats.publisher import NatsMessageSender
 from billing_adapters.postgres.database import open_database
@@ -16,7 +17,9 @@ REGISTERED_TIMEOUT_S = 60.0
 POLL_S = 0.02
 
 
-async def announce_merchant(nats_url: str, *, merchant_id: str, platform: str) -> dict[str, str]:
+async def announce_merchant(
+    nats_url: str, *, merchant_id: str, platform: str, access: NatsAccess = ANYBODY
+) -> dict[str, str]:
     """This will publish `evt.merchant.created` and return its data. Raises PublishingUnavailable."""
     data = {"merchant_id": merchant_id, "platform": platform, "platform_account_id": merchant_id, "currency": "USD"}
     event_id = str(uuid.uuid4())
@@ -29,7 +32,7 @@ async def announce_merchant(nats_url: str, *, merchant_id: str, platform: str) -
         "data": data,
     }
     headers = {"Nats-Msg-Id": event_id, "Content-Type": "application/cloudevents+json"}
-    async with open_nats(nats_url, name="billing-cli") as connection:
+    async with open_nats(nats_url, name="billing-cli", access=access) as connection:
         await NatsMessageSender(connection).send(MERCHANT_CREATED, json.dumps(event).encode(), headers)
     return data
 

@@ -7,7 +7,8 @@ from typing import Final
 from sqlalchemy import func, literal_column, select
 
 from billing_adapters.postgres import migrations
-from billing_adapters.postgres.database import MOST_CLOCK_OFFSET_S, Database
+from billing_adapters.postgres.database import IS_UNBOUND, MOST_CLOCK_OFFSET_S, Database
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.support import PostgresSupport
 from billing_adapters.postgres.wire import Record
@@ -31,7 +32,7 @@ _POSTGRES: Final = Statement(
     select(
         literal_column("current_setting('server_version')").label("version"),
         literal_column("current_setting('server_version_num')::int / 10000").label("major"),
-        literal_column("current_setting('is_superuser') = 'on'").label("superuser"),
+        IS_UNBOUND.label("unbound"),
         *(literal_column(f"current_setting('{name}')").label(name) for name in _LOSES_COMMITS),
         func.clock_timestamp().label("now"),
     )
@@ -51,11 +52,12 @@ async def examine_postgres(database: Database, settings: Settings) -> Sequence[F
     production = settings.env == "production"
     return [
         _version(row["version"], row["major"]),
-        _role(superuser=row["superuser"], production=production),
+        _role(unbound=row["unbound"], production=production),
         *_durability(row, production=production),
         _clocks(row["now"]),
         await _schema(url),
         *await _backlogs(PostgresSupport(database)),
+        await _redaction(PostgresMerchantData(database), settings),
     ]
 
 
@@ -65,11 +67,11 @@ def _version(version: str, major: int) -> Finding:
     return ok("postgres", f"version {version}")
 
 
-def _role(*, superuser: bool, production: bool) -> Finding:
-    if not superuser:
-        return ok("postgres role", "no superuser")
-    remedy = "Give Billing a role of its own: create role billing login; alter database … owner to billing."
-    return grave("postgres role", "is superuser", remedy, production=production)
+def _role(*, unbound: bool, production: bool) -> Finding:
+    if not unbound:
+        return ok("postgres role", "no superuser, and row-level security holds")
+    remedy = "Give each process a role of its own: `billing db roles` makes them."
+    return grave("postgres role", "is superuser, or has BYPASSRLS", remedy, production=production)
 
 
 def _durability(row: Record, *, production: bool) -> Sequence[Finding]:
@@ -103,6 +105,21 @@ async def _backlogs(support: PostgresSupport) -> Sequence[Finding]:
     except BillingError as trouble:
         return [fail("outbox", str(trouble), "Mend the schema first.")]
     return [_outbox(backlog.events, backlog.oldest_at), _parked(parked)]
+
+
+async def _redaction(data: PostgresMerchantData, settings: Settings) -> Finding:
+    try:
+        used = await data.redaction_keys()
+    except BillingError as trouble:
+        return fail("redaction", str(trouble), "Mend the schema first.")
+    pseudonyms = settings.pseudonyms
+    if used - ({pseudonyms.key_id} if pseudonyms else set()):
+        detail = "shops were redacted with another key than this one, and are not known again when they come back"
+        return fail("redaction", detail, "Set BILLING_REDACTION_KEY to the key that was used.")
+    if pseudonyms is None:
+        remedy = "Set BILLING_REDACTION_KEY to what `openssl rand -base64 48` makes, and never change it."
+        return warn("redaction", "no key: requests to redact a shop are parked", remedy)
+    return ok("redaction", "its key is set" + (", and is the one that was used" if used else ""))
 
 
 def _outbox(events: int, oldest_at: datetime | None) -> Finding:

@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
-from billing_cli.errors import CannotWrite, ExtraMissing
+from billing_cli.errors import ExtraMissing
+from billing_cli.whole_file import appearing_whole
 from billing_core.domain.events import rfc3339
 from billing_core.domain.purchases import Purchase
 from billing_core.ports.reports import StoredPurchase
@@ -92,23 +93,8 @@ def open_file(format_: str, out: Path | None) -> Iterator[Write]:
         with FORMATS[format_](sys.stdout) as write:
             yield write
         return
-    try:
-        with _appearing_whole(out, binary=format_ == "parquet") as file, FORMATS[format_](file) as write:
-            yield write
-    except OSError as fault:
-        raise CannotWrite(fault) from fault
-
-
-@contextmanager
-def _appearing_whole(out: Path, *, binary: bool) -> Iterator[IO[Any]]:
-    unfinished = out.with_name(f"{out.name}.part")
-    with unfinished.open("wb") if binary else unfinished.open("w", encoding="utf-8", newline="") as file:
-        try:
-            yield file
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-    unfinished.replace(out)
+    with appearing_whole(out, binary=format_ == "parquet") as file, FORMATS[format_](file) as write:
+        yield write
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The application: its routes, what surrounds them, and what is open while it runs."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp
 
 from billing_adapters.clock import new_correlation_id
 from billing_adapters.postgres.patience import PROMPT
+from billing_adapters.prometheus.watching import watching
 from billing_adapters.resources import open_resources
 from billing_adapters.settings import Settings
 from billing_http.container import Container
@@ -27,22 +29,36 @@ from billing_http.webhooks import BODY_BYTES, webhook_routes
 
 
 @asynccontextmanager
-async def open_billing(settings: Settings) -> AsyncIterator[Billing]:
-    """This will open Postgres, Redis, NATS and the platforms of the configuration, and close them at the end."""
-    async with open_resources(settings, app="http", patience=PROMPT) as resources:
-        yield Container(settings=settings, resources=resources).billing()
+async def open_billing(settings: Settings, metrics: HttpMetrics) -> AsyncIterator[Billing]:
+    """This will open Postgres, Redis, NATS and the platforms of the configuration, watch them, and close them at the
+    end."""
+    async with (
+        open_resources(settings, app="http", patience=PROMPT, traced=True) as resources,
+        watching(resources, metrics.process),
+    ):
+        billing = Container(settings=settings, resources=resources, calls=metrics.process).billing()
+        in_step = nullcontext() if (limits := billing["limits"]) is None else limits.kept_in_step()
+        async with billing["tokens"].kept_fresh(), in_step:
+            yield billing
 
 
 def create_app(
-    settings: Settings, open_billing: OpenBilling = open_billing, *, drain: Drain | None = None
+    settings: Settings,
+    opening: OpenBilling | None = None,
+    *,
+    drain: Drain | None = None,
+    metrics: HttpMetrics | None = None,
 ) -> Starlette:
-    """This will make the application. `open_billing` opens what it works with; tests hand in one over memory.
-    `drain`, once begun, makes it unready."""
-    metrics, drain = HttpMetrics(), drain or Drain()
+    """This will make the application. `opening` opens what it works with, by default `open_billing`; tests hand in one
+    over memory. `drain`, once begun, makes it unready."""
+    metrics, drain = metrics or HttpMetrics(), drain or Drain()
+    opening = opening or partial(open_billing, metrics=metrics)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
-        async with open_billing(settings) as billing:
+        async with opening(settings) as billing:
+            metrics.follow(billing["limits"])
+            billing["nats"].tell_denials(metrics.process.count_denial)
             yield State(**billing, settings=settings, metrics=metrics, drain=drain)
 
     app = _App(routes=_routes(settings), lifespan=lifespan, metrics=metrics)
@@ -65,7 +81,7 @@ class _App(Starlette):
 def _routes(settings: Settings) -> Sequence[Route]:
     routes = [*billing_routes(), *health_routes(), Route("/metrics", _metrics), *webhook_routes(settings)]
     if settings.docs:
-        routes += docs_routes(settings.platforms)
+        routes += docs_routes(settings)
     # People's pages, without tokens: only where the configuration asks for them.
     if "sandbox" in settings.platforms:
         routes += sandbox_routes(settings)

@@ -14,6 +14,7 @@ from billing_core.errors import PurchaseNotFound
 from billing_core.use_cases.answers import Answered
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
+from billing_core.use_cases.read_billing import CURSOR_PATTERN
 from billing_core.views import View
 from billing_http.requests import Nothing, RequestModel, idempotency_key, read_body, read_query
 from billing_http.state import State
@@ -51,7 +52,9 @@ class PurchasesQuery(RequestModel):
 
     status: PurchaseStatus | None = Field(default=None, strict=False, description="Only those of this status.")
     limit: Annotated[int, BeforeValidator(_limit)] = Field(default=20, ge=1, le=100, description="How many at most.")
-    cursor: str | None = Field(default=None, description="`next_cursor` of the page before.")
+    cursor: str | None = Field(
+        default=None, description="`next_cursor` of the page before.", json_schema_extra={"pattern": CURSOR_PATTERN}
+    )
     archived: Annotated[bool, BeforeValidator(_flag)] = Field(
         default=False, description="Those that were archived instead of the live ones."
     )

@@ -14,6 +14,7 @@ from billing_adapters.clock import new_correlation_id
 from billing_adapters.logs import get_logger
 from billing_core.errors import BillingError, FieldError, InvalidRequest
 from billing_http.edge import SAFETY_HEADERS
+from billing_http.metrics import HttpMetrics
 from billing_http.problems import CORRELATION_ID, problem_response
 from billing_http.refusals import HeadersTooLarge, RequestTimeout
 
@@ -122,6 +123,11 @@ class Protocol(HttpToolsProtocol):
         """The request whose head came last; before the first there is none, whatever uvicorn declares."""
         return self.cycle
 
+    @property
+    def _metrics(self) -> HttpMetrics | None:
+        """Those of the app that is served; other apps have none."""
+        return self.app_state.get("metrics")
+
     def _is_first_to_come(self, latest: RequestResponseCycle) -> bool:
         """Whether the request that arrives is the one to be answered next, and no answer has begun."""
         return latest.more_body and not self.pipeline and not latest.response_started
@@ -143,6 +149,8 @@ class Protocol(HttpToolsProtocol):
         get_logger("http").info(
             "connection_refused", status=answer.status_code, problem=refusal.code, correlation_id=correlation_id
         )
+        if (metrics := self._metrics) is not None:
+            metrics.refuse_connection(status=answer.status_code, problem=refusal.code)
         headers = {
             **dict(self.server_state.default_headers),
             **dict(answer.raw_headers),

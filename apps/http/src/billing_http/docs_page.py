@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from billing_adapters.settings import Settings
 from billing_http.openapi import openapi_document
 from billing_http.state import State
 
@@ -24,11 +25,13 @@ _FILES: Final[Mapping[str, str]] = {
 }
 
 
-def docs_routes(platforms: Sequence[str]) -> Sequence[Route]:
-    """The routes of the documentation."""
-    document = json.dumps(openapi_document(platforms), indent=2)
+def docs_routes(settings: Settings) -> Sequence[Route]:
+    """The routes of the documentation, of what the deployment sells and where."""
+    document = openapi_document(
+        settings.platforms, return_urls=settings.return_url_policy, price_book=settings.load_price_book()
+    )
     return [
-        _shows("/openapi.json", document.encode(), "application/json"),
+        _shows("/openapi.json", json.dumps(document, indent=2).encode(), "application/json"),
         _shows("/docs", _content("page.html"), "text/html", **{"Content-Security-Policy": _POLICY}),
         *(
             # Asked for again each time: they change with the service.

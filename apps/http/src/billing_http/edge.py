@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -17,10 +18,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from billing_adapters.logs import get_logger
+from billing_adapters.tracing import trace_id_of
 from billing_core.errors import BillingError, PlatformError, StorageUnavailable
 from billing_http.head import HEAD, Head
 from billing_http.metrics import HttpMetrics
 from billing_http.problems import CORRELATION_ID, PROBLEM_CODE, problem_response, status_of
+from billing_http.rate_limits import RATE_LIMIT
 from billing_http.refusals import (
     HeadersTooLarge,
     HttpRefusal,
@@ -32,6 +35,9 @@ from billing_http.refusals import (
     ShuttingDown,
     UriTooLong,
 )
+
+if TYPE_CHECKING:
+    from billing_http.tracing import RequestSpan
 
 TRACEPARENT = "billing.traceparent"
 MAX_BODY_BYTES = 64 * 1024
@@ -47,7 +53,7 @@ SAFETY_HEADERS = (
     (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
 )
 _SAFETY_NAMES = frozenset(name for name, _ in SAFETY_HEADERS)
 
@@ -70,16 +76,24 @@ class Edge:
         head = scope[HEAD] = Head(scope["headers"])
         correlation_id = head.one_like(b"x-correlation-id", _CORRELATION_ID) or self._new_id()
         scope[CORRELATION_ID] = correlation_id
-        scope[TRACEPARENT] = head.one_like(b"traceparent", _TRACEPARENT)
+        traceparent = scope[TRACEPARENT] = head.one_like(b"traceparent", _TRACEPARENT)
         # Servers give every request a context of its own, which ends with it.
         structlog.contextvars.bind_contextvars(correlation_id=correlation_id)
-        answer = _Answer(send, correlation_id)
+        answer = _Answer(scope, send, correlation_id)
+        spans = scope["state"].get("spans")
+        span = None if spans is None else spans.begin(scope, correlation_id, traceparent)
+        if span is not None:
+            _follow(span, scope, answer)
+        elif traceparent is not None:
+            structlog.contextvars.bind_contextvars(trace_id=trace_id_of(traceparent))
         self._metrics.in_flight += 1
         try:
             await self._answer(scope, head, receive, answer)
         finally:
             self._metrics.in_flight -= 1
             self._note(scope, answer.status, time.perf_counter() - started_s)
+            if span is not None:
+                span.end(scope, answer.status)
 
     async def _answer(self, scope: Scope, head: Head, receive: Receive, answer: "_Answer") -> None:
         try:
@@ -132,26 +146,33 @@ class Edge:
         )
 
 
+def _follow(span: "RequestSpan", scope: Scope, answer: "_Answer") -> None:
+    """What comes of the request is in the span's trace, what is logged names it, and so does the answer."""
+    scope[TRACEPARENT] = span.traceparent
+    structlog.contextvars.bind_contextvars(trace_id=trace_id_of(span.response))
+    answer.always.append((b"traceresponse", span.response.encode()))
+
+
 class _Answer:
     """What goes back: notes the status, and adds the headers every answer has. A page's own policy stands."""
 
-    __slots__ = ("_always", "_send", "status")
+    __slots__ = ("_scope", "_send", "always", "status")
 
-    def __init__(self, send: Send, correlation_id: str) -> None:
-        self._send, self.status = send, 0
-        self._always = (b"x-correlation-id", correlation_id.encode())
+    def __init__(self, scope: Scope, send: Send, correlation_id: str) -> None:
+        self._scope, self._send, self.status = scope, send, 0
+        self.always = [(b"x-correlation-id", correlation_id.encode())]
 
     async def send(self, message: Message) -> None:
         """See `Send`."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = message["headers"]
+            headers = [*message["headers"], *self.always, *self._scope.get(RATE_LIMIT, ())]
             if _SAFETY_NAMES.isdisjoint([name for name, _ in headers]):
-                message["headers"] = [*headers, self._always, *SAFETY_HEADERS]
+                message["headers"] = [*headers, *SAFETY_HEADERS]
             else:
                 present = {name for name, _ in headers}
                 missing = (each for each in SAFETY_HEADERS if each[0] not in present)
-                message["headers"] = [*headers, self._always, *missing]
+                message["headers"] = [*headers, *missing]
         await self._send(message)
 
 

@@ -1,5 +1,6 @@
 """The keys that verify tokens, each pinned to the one algorithm of its kind."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +18,6 @@ from billing_adapters.settings import InvalidConfiguration, Settings
 HMAC = "HS256"
 ASYMMETRIC = frozenset({"RS256", "ES256", "EdDSA"})
 MIN_RSA_BITS = 2048
-MIN_RSA_CHARACTERS = 342  # a modulus of 2048 bits in base64url
 MAX_KEYS = 100
 
 
@@ -30,10 +30,10 @@ class VerificationKey:
 
 
 class KeySource(Protocol):
-    """Finds the key a token names."""
+    """Finds the keys a token may be signed with."""
 
-    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
-        """The key for this algorithm (and key id), or None where the token is not to be accepted.
+    async def find(self, algorithm: str, kid: str | None) -> Sequence[VerificationKey]:
+        """The keys for this algorithm (and key id), the likeliest first; none where the token is not to be accepted.
 
         Raises KeysUnavailable where that cannot be told.
         """
@@ -41,23 +41,33 @@ class KeySource(Protocol):
 
 
 class StaticKeys:
-    """Keys from the configuration, at most one for each algorithm."""
+    """Keys from the configuration."""
 
     def __init__(self, keys: Sequence[VerificationKey]) -> None:
-        self._keys = {each.algorithm: each for each in keys}
+        self._keys = {
+            algorithm: tuple(each for each in keys if each.algorithm == algorithm)
+            for algorithm in {each.algorithm for each in keys}
+        }
 
-    async def find(self, algorithm: str, kid: str | None) -> VerificationKey | None:
-        """The key of the algorithm; a key id chooses nothing here."""
-        return self._keys.get(algorithm)
+    async def find(self, algorithm: str, kid: str | None) -> Sequence[VerificationKey]:
+        """The keys of the algorithm; a key id chooses nothing here."""
+        return self._keys.get(algorithm, ())
 
 
 def configured_keys(settings: Settings) -> StaticKeys:
-    """The secret and the PEM key of the configuration. Raises InvalidConfiguration where one cannot be used."""
+    """The secret and the PEM key of the configuration, and the former ones while they are replaced.
+
+    Raises InvalidConfiguration where one cannot be used.
+    """
     keys = []
     if secret := settings.signing_secret():
-        keys.append(VerificationKey(algorithm=HMAC, key=_secret_key(secret)))
+        keys.append(_secret_key("BILLING_JWT_SECRET", secret))
+    if settings.jwt_secret_previous and (previous := settings.jwt_secret_previous.get_secret_value()):
+        keys.append(_secret_key("BILLING_JWT_SECRET_PREVIOUS", previous))
     if settings.jwt_public_key is not None:
-        keys.append(_pem_key(settings.jwt_public_key.get_secret_value()))
+        keys.append(_pem_key("BILLING_JWT_PUBLIC_KEY", settings.jwt_public_key.get_secret_value()))
+    if settings.jwt_public_key_previous is not None:
+        keys.append(_pem_key("BILLING_JWT_PUBLIC_KEY_PREVIOUS", settings.jwt_public_key_previous.get_secret_value()))
     return StaticKeys(keys)
 
 
@@ -76,19 +86,19 @@ def jwk_keys(document: object) -> Mapping[str, VerificationKey]:
     return found
 
 
-def _secret_key(secret: str) -> Key:
+def _secret_key(variable: str, secret: str) -> VerificationKey:
     try:
-        return OctKey.import_key(secret)
+        return VerificationKey(algorithm=HMAC, key=OctKey.import_key(secret))
     except ValueError as wrong:
-        raise InvalidConfiguration("BILLING_JWT_SECRET: is a key of another kind, which others know") from wrong
+        raise InvalidConfiguration(f"{variable}: is a key of another kind, which others know") from wrong
 
 
-def _pem_key(pem: str) -> VerificationKey:
+def _pem_key(variable: str, pem: str) -> VerificationKey:
     text = pem.replace("\\n", "\n").strip().encode()  # one-line variables carry their line ends escaped
     try:
         public = load_pem_public_key(text)
     except (ValueError, UnsupportedAlgorithm) as wrong:
-        raise InvalidConfiguration("BILLING_JWT_PUBLIC_KEY: is not a PEM public key") from wrong
+        raise InvalidConfiguration(f"{variable}: is not a PEM public key") from wrong
     if isinstance(public, RSAPublicKey) and public.key_size >= MIN_RSA_BITS:
         return VerificationKey(algorithm="RS256", key=RSAKey.import_key(text))
     if isinstance(public, EllipticCurvePublicKey) and isinstance(public.curve, SECP256R1):
@@ -96,7 +106,7 @@ def _pem_key(pem: str) -> VerificationKey:
     if isinstance(public, Ed25519PublicKey):
         return VerificationKey(algorithm="EdDSA", key=OKPKey.import_key(text))
     raise InvalidConfiguration(
-        f"BILLING_JWT_PUBLIC_KEY: must be an RSA key of at least {MIN_RSA_BITS} bits (RS256), "
+        f"{variable}: must be an RSA key of at least {MIN_RSA_BITS} bits (RS256), "
         "a P-256 key (ES256) or an Ed25519 key (EdDSA)"
     )
 
@@ -107,13 +117,22 @@ def _jwk_key(entry: Any) -> VerificationKey | None:
     algorithm = {"RSA": "RS256", "P-256": "ES256", "Ed25519": "EdDSA"}.get(
         str(entry.get("kty") if entry.get("kty") == "RSA" else entry.get("crv"))
     )
-    for_verifying = entry.get("use", "sig") == "sig" and "verify" in entry.get("key_ops", ["verify"])
+    operations = entry.get("key_ops", ["verify"])
+    for_verifying = entry.get("use", "sig") == "sig" and isinstance(operations, list) and "verify" in operations
     if algorithm is None or entry.get("alg", algorithm) != algorithm or not for_verifying:
         return None
-    if algorithm == "RS256" and len(str(entry.get("n"))) < MIN_RSA_CHARACTERS:
+    if algorithm == "RS256" and _bits(entry.get("n")) < MIN_RSA_BITS:
         return None
     kinds: Mapping[str, type[RSAKey | ECKey | OKPKey]] = {"RS256": RSAKey, "ES256": ECKey, "EdDSA": OKPKey}
     try:
         return VerificationKey(algorithm=algorithm, key=kinds[algorithm].import_key(entry))
     except (JoseError, ValueError, TypeError, KeyError):
         return None  # a key we cannot read is one we do not accept; the others still count
+
+
+def _bits(modulus: object) -> int:
+    """How many bits a modulus in base64url has, without zeros before it; 0 where it is none."""
+    try:
+        return int.from_bytes(base64.urlsafe_b64decode(f"{modulus}==")).bit_length()
+    except ValueError:
+        return 0

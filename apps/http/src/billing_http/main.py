@@ -8,10 +8,11 @@ from contextlib import nullcontext
 from billing_adapters.clock import SystemClock
 from billing_adapters.garbage import collect_garbage_seldom
 from billing_adapters.logs import configure_logs
-from billing_adapters.preflight import refuse_superuser
+from billing_adapters.preflight import refuse_another_redaction_key, refuse_unbound_role
 from billing_adapters.settings import InvalidConfiguration, Settings, load_settings
 from billing_core.errors import BillingError
 from billing_http.app import create_app, open_billing
+from billing_http.metrics import HttpMetrics
 from billing_http.server import DRAIN_S, Server, listening_socket, loop_factory, server_config
 from billing_http.state import Drain
 from billing_http.tokens import token_verifier
@@ -44,11 +45,12 @@ def _run(settings: Settings) -> int:
 
 
 async def _serve(settings: Settings, listening: socket.socket) -> int:
-    await refuse_superuser(settings)
-    drain = Drain()
+    await refuse_unbound_role(settings)
+    await refuse_another_redaction_key(settings)
+    drain, metrics = Drain(), HttpMetrics()
     # Opened here and not by the app's lifespan: what cannot be opened is told in a sentence, not in a traceback.
-    async with open_billing(settings) as billing:
-        app = create_app(settings, lambda _: nullcontext(billing), drain=drain)
+    async with open_billing(settings, metrics) as billing:
+        app = create_app(settings, lambda _: nullcontext(billing), drain=drain, metrics=metrics)
         server = Server(server_config(app), drain=drain, drain_s=DRAIN_S[settings.env])
         collect_garbage_seldom()
         await server.serve(sockets=[listening])

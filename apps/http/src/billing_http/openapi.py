@@ -10,9 +10,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from billing_core import errors
+from billing_core.domain.packs import PriceBook
+from billing_core.domain.return_urls import MAX_LENGTH, ReturnUrlPolicy
 from billing_core.errors import BillingError
 from billing_http import openapi_words as words
 from billing_http import refusals
+from billing_http.billing import NewPurchase
 from billing_http.health import Alive, Health
 from billing_http.openapi_examples import answer_example, refusal_example, refusal_headers
 from billing_http.operations import OPERATIONS, Operation
@@ -23,6 +26,7 @@ COMMON: tuple[type[BillingError], ...] = (
     errors.InvalidPlatform,
     errors.PlatformMismatch,
     errors.StorageUnavailable,
+    errors.RateLimited,
     refusals.Unauthenticated,
     refusals.Forbidden,
     refusals.UriTooLong,
@@ -40,8 +44,11 @@ ANYWHERE: tuple[type[BillingError], ...] = (refusals.UriTooLong, refusals.Header
 NO_OPERATION: tuple[type[BillingError], ...] = (refusals.NotFound, refusals.MethodNotAllowed)
 
 
-def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
-    """The document, with the platforms a caller may name."""
+def openapi_document(
+    platforms: Sequence[str], *, return_urls: ReturnUrlPolicy | None = None, price_book: PriceBook | None = None
+) -> dict[str, Any]:
+    """The document, with the platforms a caller may name, the return URLs it may send (by default those of production)
+    and, where a price book is given, the packs and currencies that are sold."""
     kinds = _every_refusal()
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
@@ -59,7 +66,7 @@ def openapi_document(platforms: Sequence[str]) -> dict[str, Any]:
         "tags": [{"name": name, "description": text} for name, text in words.TAGS.items()],
         "paths": paths | _service_paths(),
         "components": {
-            "schemas": _schemas(),
+            "schemas": _schemas(return_urls or ReturnUrlPolicy(), price_book),
             "examples": {
                 kind.code: {"summary": TABLE[kind][1], "value": refusal_example(kind)}
                 for kind in kinds
@@ -79,7 +86,7 @@ def _every_refusal() -> tuple[type[BillingError], ...]:
     return tuple(sorted(by_code.values(), key=lambda kind: (status_of(kind), kind.code)))
 
 
-def _schemas() -> dict[str, Any]:
+def _schemas(return_urls: ReturnUrlPolicy, price_book: PriceBook | None) -> dict[str, Any]:
     wanted: list[tuple[type[object], JsonSchemaMode]] = [(each, "serialization") for each in (Problem, Health, Alive)]
     wanted += [(each.result, "serialization") for each in OPERATIONS]
     wanted += [(each.body, "validation") for each in OPERATIONS if each.body]
@@ -88,7 +95,19 @@ def _schemas() -> dict[str, Any]:
         ref_template="#/components/schemas/{model}",
     )
     schemas: dict[str, Any] = definitions["$defs"]
+    _narrow(schemas[NewPurchase.__name__], return_urls, price_book)
     return schemas
+
+
+def _narrow(purchase: dict[str, Any], return_urls: ReturnUrlPolicy, price_book: PriceBook | None) -> None:
+    """This will say of a new purchase what the model cannot know, so that what the schema allows is not refused."""
+    fields = purchase["properties"]
+    fields["return_url"] |= {"pattern": return_urls.pattern, "maxLength": MAX_LENGTH}
+    if price_book is not None:
+        sold = [pack for catalog in price_book.versions for pack in catalog.for_sale]
+        fields["pack"]["enum"] = list(dict.fromkeys(pack.code for pack in sold))
+        currency = next(each for each in fields["currency"]["anyOf"] if each["type"] == "string")
+        currency["enum"] = list(dict.fromkeys(price.currency for pack in sold for price in pack.prices))
 
 
 def _operation(operation: Operation, platforms: Sequence[str]) -> dict[str, Any]:
@@ -136,7 +155,7 @@ def _inlined(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
 
 
 def _success(operation: Operation, status: int) -> dict[str, Any]:
-    headers = ["X-Correlation-Id"]
+    headers = ["X-Correlation-Id", "traceresponse", *words.RATE_LIMIT]
     headers += ["Idempotency-Replayed"] if operation.body else []
     headers += ["Location"] if status == 201 else []
     return {**_answer(operation.result, {200: "Done", 201: "Created"}[status]), "headers": _headers(headers)}
@@ -157,6 +176,8 @@ def _refusals(kinds: Iterable[type[BillingError]]) -> dict[str, Any]:
 def _refusal(by_code: dict[str, type[BillingError]]) -> dict[str, Any]:
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in by_code}
     names = {"x-correlation-id", *(name for kind in by_code.values() for name in refusal_headers(kind))}
+    if errors.RateLimited.code in by_code:
+        names |= {name.lower() for name in words.RATE_LIMIT}
     return {
         "description": ", ".join(f"`{code}`" for code in by_code),
         "headers": _headers(name for name in words.HEADERS if name.lower() in names),

@@ -94,6 +94,7 @@ _REFUSALS: Final[Mapping[type[BillingError], BillingError]] = {
     errors.InvalidPack: errors.InvalidPack("huge", ("small", "medium", "large")),
     errors.InvalidPlatform: errors.InvalidPlatform(("shopify", "stripe", "sandbox")),
     errors.TooManyOpenPurchases: errors.TooManyOpenPurchases(5),
+    errors.RateLimited: errors.RateLimited(per_minute=6000, burst=600, retry_after_s=1),
     errors.IdempotencyKeyInUse: errors.IdempotencyKeyInUse(retry_after_s=1),
     errors.PlatformError: errors.PlatformThrottled("shopify", "asked too often", retry_after_s=30),
     refusals.Forbidden: refusals.Forbidden("billing:write"),

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from billing_http.openapi_examples import A_CORRELATION_ID, A_PURCHASE_ID
+from billing_http.requests import IDEMPOTENCY_KEY_PATTERN
 
 TAGS: Final[Mapping[str, str]] = {
     "Overview": "Everything about the merchant at once.",
@@ -64,7 +65,7 @@ IDEMPOTENCY_KEY: Final = {
         "Idempotency-Key",
         "header",
         "Visible ASCII, bare or as a quoted string; new for each new request, the same when repeating one.",
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        {"type": "string", "pattern": IDEMPOTENCY_KEY_PATTERN},
         "5b0f6f1e-9a53-4d0e-8f57-2f4f6a3f8a11",
     ),
     "required": True,
@@ -72,14 +73,15 @@ IDEMPOTENCY_KEY: Final = {
 CORRELATION_ID: Final = _parameter(
     "X-Correlation-Id",
     "header",
-    "Names the request in logs and events; made where it is not sent, or not well formed.",
-    {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    # No pattern: what is not well formed is replaced, and never refused.
+    "Names the request in logs and events. Taken where it has 1-128 characters of A-Z a-z 0-9 . _ : -; otherwise made.",
+    {"type": "string"},
     A_CORRELATION_ID,
 )
 TRACEPARENT: Final = _parameter(
     "traceparent",
     "header",
-    "The caller's trace (W3C Trace Context), which is continued.",
+    "The caller's trace (W3C Trace Context), which is continued where it is well formed.",
     {"type": "string"},
     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 )
@@ -105,7 +107,26 @@ BODIES: Final[Mapping[str, Any]] = {
 }
 
 _TEXT: Final = {"type": "string"}
+# Of what is admitted and of what is not (429); there only while a limit is set.
+RATE_LIMIT: Final[Mapping[str, Any]] = {
+    "RateLimit": {
+        "description": "How many requests are left, and in how many seconds there will be more.",
+        "schema": _TEXT,
+        "example": '"merchant";r=599;t=1',
+    },
+    "RateLimit-Policy": {
+        "description": "Requests (q) of one merchant in so many seconds (w), and how many of them at once.",
+        "schema": _TEXT,
+        "example": '"merchant";q=6000;w=60;billing-burst=600',
+    },
+}
 HEADERS: Final[Mapping[str, Any]] = {
+    **RATE_LIMIT,
+    "traceresponse": {
+        "description": "The answer's span, where traces are exported (W3C Trace Context, level 2).",
+        "schema": _TEXT,
+        "example": "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+    },
     "X-Correlation-Id": {
         "description": "The request's name in logs and events.",
         "required": True,

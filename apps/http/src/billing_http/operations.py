@@ -117,8 +117,8 @@ def billing_routes() -> Sequence[Route]:
 
 
 class Endpoint:
-    """What answers at a path: identifies the caller for the method's operation, and has it answered. An ASGI app and
-    no function, which Starlette would wrap in two layers more."""
+    """What answers at a path: identifies the caller for the method's operation, holds it to its rate limit, and has it
+    answered. An ASGI app and no function, which Starlette would wrap in two layers more."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         get = {"HEAD": operations["GET"]} if "GET" in operations else {}
@@ -129,5 +129,7 @@ class Endpoint:
         request = Request[State](scope, receive, send)
         operation = self._operations[request.method]
         caller = await identify(request, operation.scope)
+        if (limits := request.state["limits"]) is not None:
+            limits.check(scope, caller.merchant_id)
         response = await operation.handler(request, caller)
         await response(scope, receive, send)

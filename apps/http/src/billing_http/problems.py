@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from billing_core import errors
-from billing_core.errors import BillingError, InvalidRequest, PlatformError, StorageUnavailable
+from billing_core.errors import BillingError, InvalidRequest, PlatformError, PublishingUnavailable, StorageUnavailable
 from billing_http import refusals
 
 MEDIA_TYPE = "application/problem+json"
@@ -36,6 +36,7 @@ TABLE: Mapping[type[BillingError], tuple[int, str]] = {
     errors.IdempotencyKeyInUse: (409, "The first request is still running"),
     errors.PlatformError: (502, "The payment platform did not do what was asked"),
     errors.StorageUnavailable: (503, "Billing is not available right now"),
+    errors.RateLimited: (429, "Too many requests"),
     errors.PublishingUnavailable: (503, "Messages cannot be sent right now"),
     refusals.Unauthenticated: (401, "No valid token"),
     refusals.Forbidden: (403, "The token does not allow this"),
@@ -109,10 +110,12 @@ def _entry(error: type[BillingError]) -> tuple[int, str]:
 
 
 def _detail(error: BillingError) -> str:
-    # What a platform or a database said stays in the log.
+    # What a platform, the broker or a database said stays in the log.
     if isinstance(error, PlatformError):
         again = "Send the same request again, with the same Idempotency-Key." if error.retryable else "Try no more."
         return f"The payment platform made no checkout. {again}"
+    if isinstance(error, PublishingUnavailable):
+        return "Nothing was sent. Try again later."
     if isinstance(error, StorageUnavailable):
         return "Nothing was decided. Send the same request again, with the same Idempotency-Key."
     return str(error)

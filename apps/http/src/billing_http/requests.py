@@ -23,9 +23,10 @@ MERCHANT_ID = "billing.merchant_id"
 
 _BEARER = re.compile(r"bearer +([\x21-\x7e]+)", re.IGNORECASE)
 _JSON = re.compile(r'application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|"utf-8"))?', re.IGNORECASE)
-_BARE_KEY = re.compile(r"[\x21\x23-\x7e][\x21-\x7e]{0,254}")
-_QUOTED_KEY = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\])+)"')
-_MAX_KEY_CHARACTERS = 255
+# 1-255 visible ASCII characters, bare or as a quoted string; one that begins with a quote can only be quoted.
+_BARE_KEY = re.compile(r"[!#-~][!-~]{0,254}")
+_QUOTED_KEY = re.compile(r'"((?:[!#-\[\]-~]|\\["\\]){1,255})"')
+IDEMPOTENCY_KEY_PATTERN = f"^(?:{_BARE_KEY.pattern}|{_QUOTED_KEY.pattern})$"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -81,10 +82,9 @@ def idempotency_key(request: Request[State]) -> str:
     if _BARE_KEY.fullmatch(value):
         return value
     quoted = _QUOTED_KEY.fullmatch(value)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
-    if not 0 < len(key) <= _MAX_KEY_CHARACTERS:
+    if quoted is None:
         raise IdempotencyKeyRequired
-    return key
+    return re.sub(r"\\(.)", r"\1", quoted[1])
 
 
 def read_query(request: Request[State], model: type[M]) -> M:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.settings import Settings
@@ -12,7 +12,11 @@ from billing_core.use_cases.activate_trial import ActivateTrial
 from billing_core.use_cases.create_purchase import CreatePurchase
 from billing_core.use_cases.read_billing import ReadBilling
 from billing_http.metrics import HttpMetrics
+from billing_http.rate_limits import RateLimits
 from billing_http.tokens import TokenVerifier
+
+if TYPE_CHECKING:
+    from billing_http.tracing import RequestSpans
 
 # Asks whether a server is there: False or an error says it is not. May hang; the one who asks sees to that.
 Probe = Callable[[], Awaitable[bool | None]]
@@ -33,6 +37,7 @@ class Billing(TypedDict):
     """Use cases and adapters, opened."""
 
     tokens: TokenVerifier
+    limits: RateLimits | None
     activate_trial: ActivateTrial
     create_purchase: CreatePurchase
     read: ReadBilling
@@ -41,6 +46,7 @@ class Billing(TypedDict):
     nats: NatsConnection
     probes: Mapping[str, Probe]
     is_crowded: Callable[[], bool]  # whether whoever wants the database now would wait in vain
+    spans: NotRequired["RequestSpans | None"]  # None where no traces are exported
 
 
 class State(Billing):

@@ -47,13 +47,13 @@ class BoundedUnits:
     def __init__(self, units: OpenUnitOfWork) -> None:
         self._units = units
 
-    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
+    def __call__(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
         """See `OpenUnitOfWork`. Raises StorageUnavailable where the transaction takes too long."""
-        return self._bounded()
+        return self._bounded(merchant_id)
 
     @asynccontextmanager
-    async def _bounded(self) -> AsyncIterator[UnitOfWork]:
-        async with within(STORAGE_S), self._units() as unit:
+    async def _bounded(self, merchant_id: str | None) -> AsyncIterator[UnitOfWork]:
+        async with within(STORAGE_S), self._units(merchant_id) as unit:
             yield unit
 
 

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from billing_core.domain.merchants import MERCHANT_ID
 from billing_core.errors import InvalidRequest
 from billing_core.ports.clock import Clock
 from billing_http.json_documents import read_json
-from billing_http.jwks import published_keys
+from billing_http.jwks import PublishedKeys, published_keys
 from billing_http.keys import ASYMMETRIC, HMAC, KeySource, VerificationKey, configured_keys
 from billing_http.refusals import Unauthenticated
 
@@ -48,9 +49,11 @@ class TokenVerifier:
     """Verifies tokens of one issuer for one audience."""
 
     def __init__(
-        self, *, static: KeySource, published: KeySource | None, issuer: str, audience: str, clock: Clock
+        self, *, static: KeySource, published: PublishedKeys | None, issuer: str, audience: str, clock: Clock
     ) -> None:
-        self._static, self._published = static, published
+        self._published = published
+        # In this order: while the configured keys can tell, no issuer is asked.
+        self._sources = [source for source in (static, published) if source is not None]
         self._issuer, self._audience, self._clock = issuer, audience, clock
         self._remembered: dict[str, tuple[Principal, float]] = {}
 
@@ -65,18 +68,23 @@ class TokenVerifier:
         remembered = self._remembered.get(token)
         if remembered is not None and now.timestamp() < remembered[1]:
             return remembered[0]
-        key, algorithm = await self._key_of(token)
-        claims = _verified_claims(token, key, algorithm)
+        claims = await self._verified_claims(token)
         principal = self._principal(claims, now)
         self._remember(token, principal, min(claims["exp"], (now + REMEMBERED_FOR).timestamp()))
         return principal
+
+    @asynccontextmanager
+    async def kept_fresh(self) -> AsyncIterator[None]:
+        """This will keep the published keys fresh for as long as the block runs, where there are any."""
+        async with nullcontext() if self._published is None else self._published.kept_fresh():
+            yield
 
     def _remember(self, token: str, principal: Principal, until: float) -> None:
         if len(self._remembered) >= REMEMBERED_TOKENS:
             self._remembered.clear()
         self._remembered[token] = (principal, until)
 
-    async def _key_of(self, token: str) -> tuple[VerificationKey, str]:
+    async def _verified_claims(self, token: str) -> Mapping[str, Any]:
         parts = _COMPACT.fullmatch(token) if len(token) <= MAX_TOKEN_BYTES else None
         if parts is None:
             raise _refused()
@@ -89,12 +97,11 @@ class TokenVerifier:
             raise _refused()
         if not isinstance(algorithm, str) or algorithm not in ASYMMETRIC | {HMAC}:
             raise _refused()
-        key = await self._static.find(algorithm, kid)
-        if key is None and self._published is not None and algorithm in ASYMMETRIC:
-            key = await self._published.find(algorithm, kid)
-        if key is None:
-            raise _refused()
-        return key, algorithm
+        for source in self._sources:
+            for key in await source.find(algorithm, kid):  # several only while one is replaced
+                if (payload := _signed_payload(token, key)) is not None:
+                    return _json_object(payload)
+        raise _refused()
 
     def _principal(self, claims: Mapping[str, Any], now: datetime) -> Principal:
         _check_times(claims, now.timestamp())
@@ -119,10 +126,9 @@ class TokenVerifier:
 
 def token_verifier(settings: Settings, clock: Clock) -> TokenVerifier:
     """The verifier the configuration asks for. Raises InvalidConfiguration where its keys cannot be used."""
-    url = settings.jwt_jwks_url
     return TokenVerifier(
         static=configured_keys(settings),
-        published=None if url is None else published_keys(url, development=settings.env == "development"),
+        published=published_keys(settings),
         issuer=settings.jwt_issuer,
         audience=settings.jwt_audience,
         clock=clock,
@@ -139,13 +145,13 @@ class _OneAlgorithm(JWSRegistry):
         return self.algorithms[name]
 
 
-def _verified_claims(token: str, key: VerificationKey, algorithm: str) -> Mapping[str, Any]:
+def _signed_payload(token: str, key: VerificationKey) -> bytes | None:
+    """What stands in the token; None where the key did not sign it."""
     registry = _OneAlgorithm(algorithms=[key.algorithm], strict_check_header=False)
     try:
-        verified = jws.deserialize_compact(token, key.key, [algorithm], registry)
-    except (JoseError, ValueError, TypeError) as wrong:
-        raise _refused() from wrong
-    return _json_object(verified.payload or b"")
+        return jws.deserialize_compact(token, key.key, [key.algorithm], registry).payload or b""
+    except (JoseError, ValueError, TypeError):
+        return None
 
 
 def _check_times(claims: Mapping[str, Any], now_s: float) -> None:

@@ -23,11 +23,14 @@ _NAME = re.compile(r"[\x21-\x7e]{1,200}")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A webhook as its vendor names it: sent again, it has the same `delivery_id`. `is_ours` is whether its topic is
-    one Billing asked for."""
+    one Billing asked for, `domain` the shop it is about. Of a request about people's data `told` is all that goes on:
+    it names people Billing knows nothing of, and must not learn of."""
 
     delivery_id: str
     topic: str | None
     is_ours: bool = True
+    domain: str | None = None
+    told: Mapping[str, Any] | None = None
 
 
 class Vendor(Protocol):
@@ -74,8 +77,18 @@ class ShopifyWebhooks:
 
     def delivery(self, headers: Headers, payload: Mapping[str, Any], body: bytes) -> Delivery:
         """See `Vendor.delivery`."""
-        topic = _one(headers, "X-Shopify-Topic")
-        return Delivery(delivery_id=_one(headers, "X-Shopify-Webhook-Id"), topic=topic, is_ours=topic == SHOPIFY_TOPIC)
+        from billing_adapters.platforms.shopify.privacy import PRIVACY_TOPICS, SHOP_FIELDS
+
+        topic, about_people = _one(headers, "X-Shopify-Topic"), None
+        if topic in PRIVACY_TOPICS:
+            about_people = {name: payload[name] for name in SHOP_FIELDS if name in payload}
+        return Delivery(
+            delivery_id=_one(headers, "X-Shopify-Webhook-Id"),
+            topic=topic,
+            is_ours=topic == SHOPIFY_TOPIC or about_people is not None,
+            domain=_name(headers.get("X-Shopify-Shop-Domain")),
+            told=about_people,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The webhook door: `POST /webhooks/shopify` and `/webhooks/stripe`, for deployments without a webhook service.
 
 It verifies who sent a webhook and publishes it as the webhook service would; everything after is the same path. What
-it answers with 200 is in JetStream or none of Billing's business; anything else the vendor sends again. The two paths
-are no part of the merchants' API, so neither `operations.py` nor the OpenAPI document has them.
+it answers with 200 is in JetStream or none of Billing's business; anything else the vendor sends again. Of Shopify's
+compliance webhooks nothing goes on but the shop: what they tell of its customers is no business of Billing's. The two
+paths are no part of the merchants' API, so neither `operations.py` nor the OpenAPI document has them.
 """
 
 import asyncio
@@ -53,8 +54,12 @@ async def _receive(vendor: Vendor, request: Request[State]) -> Response:
     delivery = vendor.delivery(request.headers, payload, body)
     data = {"platform": vendor.platform, "delivery_id": delivery.delivery_id, "topic": delivery.topic}
     outcome = "ignored"
-    if delivery.is_ours and (told := _told(request.state["platforms"][vendor.platform], payload)) is not None:
-        await _publish(request, {**data, **told}, body)
+    if delivery.told is not None:
+        await _publish(request, data, json.dumps(delivery.told).encode())
+        outcome = "published"
+    elif delivery.is_ours and (told := _told(request.state["platforms"][vendor.platform], payload)) is not None:
+        where = {"platform_domain": delivery.domain} if delivery.domain else {}
+        await _publish(request, {**data, **told, **where}, body)
         outcome = "published"
     get_logger("webhooks").info("webhook", outcome=outcome, **data)
     return Response("{}", media_type="application/json")
@@ -72,7 +77,8 @@ async def _signed_body(vendor: Vendor, request: Request[State]) -> bytes:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     # Not as strict as a merchant's request is read: this is the vendor's own text, and goes on as it came. Whatever
-    # passes here, the consumer can read, for it reads with the same parser.
+    # passes here, the consumer can read, for it reads with the same parser; only what is nested as deeply as that can
+    # bear is two levels too deep in its envelope, and parked.
     try:
         document = pydantic_core.from_json(body, allow_inf_nan=False)
     except ValueError as wrong:
@@ -102,7 +108,8 @@ async def _publish(request: Request[State], data: Mapping[str, Any], payload: by
         async with asyncio.timeout(PUBLISH_S):
             await request.state["sender"].send(PURCHASE_UPDATED, message, headers)
     except (PublishingUnavailable, TimeoutError) as away:
-        get_logger("webhooks").warning("webhook_not_published", error=repr(away), **data)
+        named = {name: data[name] for name in ("platform", "delivery_id", "topic")}  # nobody's account or address
+        get_logger("webhooks").warning("webhook_not_published", error=repr(away), **named)
         raise NotPublished from away
 
 

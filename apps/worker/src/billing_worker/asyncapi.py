@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Final
 
-from billing_adapters.nats import streams
+from billing_adapters.nats import plan, streams
 from billing_core.domain.events import FACTS
 from billing_core.messages import CONTENT_TYPE, consumed_schemas, schemas
 from billing_worker.asyncapi_examples import consumed_examples, published_example
@@ -46,12 +46,12 @@ def asyncapi_document() -> dict[str, Any]:
             }
         },
         "channels": {
-            **{kind: _channel(kind, streams.BILLING, _published(kind)) for kind in published},
-            **{plan.subject: _channel(plan.subject, plan.stream, _consumed(plan.subject)) for plan in _PLANS},
+            **{kind: _channel(kind, plan.BILLING, _published(kind)) for kind in published},
+            **{each.subject: _channel(each.subject, each.stream, _consumed(each.subject)) for each in plan.CONSUMERS},
         },
         "operations": {
             **{f"send-{kind}": _operation("send", kind) for kind in published},
-            **{f"receive-{plan.subject}": _reception(plan) for plan in _PLANS},
+            **{f"receive-{each.subject}": _reception(each) for each in plan.CONSUMERS},
         },
         "components": {
             "messages": dict(_messages(published, consumed)),
@@ -61,9 +61,6 @@ def asyncapi_document() -> dict[str, Any]:
             },
         },
     }
-
-
-_PLANS: Final = streams.CONSUMERS
 
 
 def _channel(subject: str, stream: str, messages: Mapping[str, str]) -> dict[str, Any]:
@@ -77,8 +74,8 @@ def _channel(subject: str, stream: str, messages: Mapping[str, str]) -> dict[str
         "messages": {name: {"$ref": f"#/components/messages/{message}"} for name, message in messages.items()},
         "x-jetstream": {
             "stream": stream,
-            "stream_subjects": streams.SUBJECTS[stream],
-            **(ours if stream == streams.BILLING else {}),
+            "stream_subjects": plan.SUBJECTS[stream],
+            **(ours if stream == plan.BILLING else {}),
         },
     }
 
@@ -103,9 +100,10 @@ def _operation(action: str, subject: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def _reception(plan: streams.ConsumerPlan) -> dict[str, Any]:
-    consumer = {"durable": plan.durable, "ack_policy": "explicit", "ack_wait_seconds": int(streams.ACK_WAIT_S)}
-    return _operation("receive", plan.subject, **{"x-jetstream-consumer": consumer})
+def _reception(consumer_plan: plan.ConsumerPlan) -> dict[str, Any]:
+    ack_wait_s = int(plan.ACK_WAIT_S)
+    consumer = {"durable": consumer_plan.durable, "ack_policy": "explicit", "ack_wait_seconds": ack_wait_s}
+    return _operation("receive", consumer_plan.subject, **{"x-jetstream-consumer": consumer})
 
 
 def _messages(

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, assert_never
 
 from billing_adapters.logs import get_logger
-from billing_core.errors import StorageUnavailable
-from billing_core.messages import InboundMessage
+from billing_adapters.tracing import trace_id_of
+from billing_core.errors import MalformedMessage, StorageUnavailable
+from billing_core.messages import InboundMessage, open_envelope, untraced
 from billing_core.use_cases.inbound import Done, Outcome, Parked, Retry, outage_backoff_s
 from billing_worker.metrics import WorkerMetrics
 
@@ -21,6 +22,8 @@ FETCH_TIMEOUT_S = 1.0
 KEEP_ALIVE_S = 10.0
 
 log = get_logger("consumer")
+
+Consume = Callable[[Sequence[InboundMessage]], Awaitable[Sequence[Outcome]]]
 
 
 class Delivery(Protocol):
@@ -47,7 +50,7 @@ class Consumption:
         *,
         name: str,
         consumer: Fetcher,
-        consume: Callable[[Sequence[InboundMessage]], Awaitable[Sequence[Outcome]]],
+        consume: Consume,
         metrics: WorkerMetrics,
     ) -> None:
         self._name, self._consumer, self._consume, self._metrics = name, consumer, consume, metrics
@@ -80,17 +83,29 @@ class Consumption:
             await _acknowledge(delivery, outcome)
             if not isinstance(outcome, Done):
                 self._warn(delivery.message, outcome)
+            elif outcome.note is not None:
+                log.info("message.done", consumer=self._name, note=outcome.note)
         self._count(deliveries, outcomes)
 
     def _warn(self, message: InboundMessage, outcome: Retry | Parked) -> None:
         log.warning(f"message.{_kind(outcome)}", consumer=self._name, subject=message.subject, attempt=message.attempt,
-                    reason=outcome.reason, exc_info=outcome.fault)  # fmt: skip
+                    reason=outcome.reason, exc_info=outcome.fault, **_ids(message))  # fmt: skip
 
     def _count(self, deliveries: Sequence[Delivery], outcomes: Sequence[Outcome]) -> None:
         for kind, many in Counter(map(_kind, outcomes)).items():
             self._metrics.messages.labels(self._name, kind).inc(many)
         if redelivered := sum(delivery.message.attempt > 1 for delivery in deliveries):
             self._metrics.redelivered.labels(self._name).inc(redelivered)
+
+
+def _ids(message: InboundMessage) -> dict[str, str]:
+    """By what a message is followed through logs and events; nothing where it cannot be read."""
+    try:
+        envelope = open_envelope(message)
+    except MalformedMessage:
+        return {}
+    traceparent = envelope.traceparent or untraced(envelope.correlation_id)
+    return {"correlation_id": envelope.correlation_id, "trace_id": trace_id_of(traceparent)}
 
 
 def _kind(outcome: Outcome) -> str:

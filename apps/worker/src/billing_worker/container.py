@@ -1,35 +1,64 @@
 """The worker's wiring: one flat, synchronous container. What must be opened is opened before and handed in."""
 
-from typing import Any
+from collections.abc import MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers
 
 from billing_adapters.clock import SystemClock, new_id
 from billing_adapters.nats.consumer import NatsConsumer
 from billing_adapters.nats.publisher import NatsEventPublisher
+from billing_adapters.platforms.watched import watched
+from billing_adapters.postgres.figures import PostgresFigures
 from billing_adapters.postgres.housekeeping import PostgresHousekeeping
 from billing_adapters.postgres.job_runs import PostgresJobRuns
 from billing_adapters.postgres.leadership import PostgresLeadership
 from billing_adapters.postgres.outbox import OutboxBell, PostgresOutbox
-from billing_adapters.postgres.support import PostgresSupport
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.resources import Resources
+from billing_adapters.tracing import traced
 from billing_core.domain.packs import PriceBook
+from billing_core.domain.pseudonyms import Pseudonyms
 from billing_core.messages import MERCHANT_CREATED, PURCHASE_UPDATED
 from billing_core.use_cases import handle_webhooks, register_merchants
+from billing_core.use_cases.answer_privacy_requests import AnswerPrivacyRequests
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
-from billing_core.use_cases.jobs import RunDueJobs
+from billing_core.use_cases.jobs import RunDueJobs, ScheduledJob
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.schedule import scheduled_jobs
 from billing_core.use_cases.settle_purchases import SettlePurchases
-from billing_worker.consuming import Consumption
+from billing_worker.consuming import Consume, Consumption
+from billing_worker.measuring import Measuring
 from billing_worker.metrics import WorkerMetrics
 from billing_worker.relaying import Relaying
 from billing_worker.scheduling import Scheduling
+
+if TYPE_CHECKING:
+    from billing_adapters.opentelemetry.tracing import Tracing
+
+
+def _consume(tracing: "Tracing | None", consume: Consume, consumer: str) -> Consume:
+    if tracing is None:
+        return consume
+    from billing_worker.tracing import TracedConsume
+
+    return TracedConsume(consume, tracing, consumer=consumer)
+
+
+def _jobs(
+    tracing: "Tracing | None", jobs: Sequence[ScheduledJob], traces: MutableMapping[str, str]
+) -> Sequence[ScheduledJob]:
+    if tracing is None:
+        return jobs
+    from billing_worker.tracing import traced_jobs
+
+    return traced_jobs(jobs, tracing, traces)
 
 
 class WorkerContainer(containers.DeclarativeContainer):
@@ -37,33 +66,74 @@ class WorkerContainer(containers.DeclarativeContainer):
 
     resources: providers.Dependency[Resources] = providers.Dependency(instance_of=Resources)
     price_book: providers.Dependency[PriceBook] = providers.Dependency(instance_of=PriceBook)
+    metrics: providers.Dependency[WorkerMetrics] = providers.Dependency(instance_of=WorkerMetrics)
+    pseudonyms: providers.Dependency[Pseudonyms | None] = providers.Dependency(default=providers.Object(None))
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Object(new_id)
-    metrics = providers.Singleton(WorkerMetrics)
 
     database = resources.provided.database
-    platforms = resources.provided.platforms.by_name
+    tracing = resources.provided.tracing
+    platforms = providers.Singleton(watched, resources.provided.platforms.by_name, metrics.provided.process, tracing)
     units = providers.Singleton(PostgresUnits, database)
     outbox = providers.Singleton(PostgresOutbox, database)
     bell = providers.Singleton(OutboxBell, database)
     housekeeping = providers.Singleton(PostgresHousekeeping, database)
     leadership = providers.Singleton(PostgresLeadership, database)
     job_runs = providers.Singleton(PostgresJobRuns, database)
-    support = providers.Singleton(PostgresSupport, database)
-    replays = providers.Singleton(RedisReplayCache, resources.provided.redis)
-    publisher = providers.Singleton(NatsEventPublisher, resources.provided.nats)
+    figures = providers.Singleton(PostgresFigures, database)
+    replays = providers.Singleton(traced, tracing, providers.Singleton(RedisReplayCache, resources.provided.redis))
+    publisher = providers.Singleton(traced, tracing, providers.Singleton(NatsEventPublisher, resources.provided.nats))
 
     register = providers.Singleton(
-        RegisterMerchants, units=units, platforms=platforms.provided.keys.call(), clock=clock, new_id=ids
+        traced,
+        tracing,
+        providers.Singleton(
+            RegisterMerchants, units=units, platforms=platforms, clock=clock, new_id=ids, pseudonyms=pseudonyms
+        ),
     )
     ask = providers.Singleton(AskPlatforms, platforms=platforms)
-    settle = providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock)
+    settle = providers.Singleton(
+        traced,
+        tracing,
+        providers.Singleton(SettlePurchases, units=units, price_book=price_book, clock=clock, pseudonyms=pseudonyms),
+    )
+    redact = providers.Singleton(
+        RedactMerchants,
+        units=units,
+        data=providers.Singleton(PostgresMerchantData, database),
+        replays=replays,
+        clock=clock,
+        new_id=ids,
+        pseudonyms=pseudonyms,
+    )
+    privacy = providers.Singleton(
+        AnswerPrivacyRequests,
+        units=units,
+        platforms=resources.provided.platforms.by_name,  # it reads what they sent, and asks none of them
+        redact=redact,
+        clock=clock,
+        new_id=ids,
+        pseudonyms=pseudonyms,
+    )
     webhooks = providers.Singleton(
-        HandleWebhooks, units=units, platforms=platforms, ask=ask, settle=settle, clock=clock, new_id=ids
+        traced,
+        tracing,
+        providers.Singleton(
+            HandleWebhooks,
+            units=units,
+            platforms=platforms,
+            ask=ask,
+            settle=settle,
+            clock=clock,
+            new_id=ids,
+            privacy=privacy,
+            pseudonyms=pseudonyms,
+        ),
     )
     relay = providers.Singleton(RelayEvents, outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
-    jobs = providers.Singleton(
+    traces: providers.Singleton[dict[str, str]] = providers.Singleton(dict)
+    untraced_jobs = providers.Singleton(
         scheduled_jobs,
         units=units,
         outbox=outbox,
@@ -76,7 +146,9 @@ class WorkerContainer(containers.DeclarativeContainer):
         refund_sources=resources.provided.platforms.refund_sources,
         price_book=price_book,
         clock=clock,
+        pseudonyms=pseudonyms,
     )
+    jobs = providers.Singleton(_jobs, tracing, untraced_jobs, traces)
     run_due_jobs = providers.Singleton(RunDueJobs, jobs=jobs, leadership=leadership, runs=job_runs, clock=clock)
 
     merchants = providers.Singleton(
@@ -90,7 +162,12 @@ class WorkerContainer(containers.DeclarativeContainer):
             subject=MERCHANT_CREATED,
         ),
         consume=providers.Singleton(
-            ConsumeMessages, source=register_merchants.SOURCE, handle=register, units=units, clock=clock, new_id=ids
+            _consume,
+            tracing,
+            providers.Singleton(
+                ConsumeMessages, source=register_merchants.SOURCE, handle=register, units=units, clock=clock, new_id=ids
+            ),
+            register_merchants.SOURCE,
         ),
         metrics=metrics,
     )
@@ -105,16 +182,28 @@ class WorkerContainer(containers.DeclarativeContainer):
             subject=PURCHASE_UPDATED,
         ),
         consume=providers.Singleton(
-            ConsumeMessages, source=handle_webhooks.SOURCE, handle=webhooks, units=units, clock=clock, new_id=ids
+            _consume,
+            tracing,
+            providers.Singleton(
+                ConsumeMessages, source=handle_webhooks.SOURCE, handle=webhooks, units=units, clock=clock, new_id=ids
+            ),
+            handle_webhooks.SOURCE,
         ),
         metrics=metrics,
     )
     relaying = providers.Singleton(Relaying, relay=relay, bell=bell, metrics=metrics)
-    scheduling = providers.Singleton(
-        Scheduling, run_due_jobs=run_due_jobs, support=support, nats=resources.provided.nats, metrics=metrics
+    scheduling = providers.Singleton(Scheduling, run_due_jobs=run_due_jobs, metrics=metrics, traces=traces)
+    measuring = providers.Singleton(
+        Measuring,
+        figures=figures,
+        nats=resources.provided.nats,
+        jobs=jobs,
+        leadership=leadership,
+        metrics=metrics.provided.standing,
     )
+    loops = providers.List(merchants, purchases, relaying, scheduling, measuring)
 
 
 def build_container(**handed_in: Any) -> WorkerContainer:
-    """This will wire a worker from its opened resources and its price book."""
+    """This will wire a worker from its opened resources, its price book and its metrics."""
     return WorkerContainer(**handed_in)

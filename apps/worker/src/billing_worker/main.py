@@ -15,11 +15,14 @@ from billing_adapters.logs import configure_logs, get_logger
 from billing_adapters.nats.connection import NatsConnection
 from billing_adapters.nats.keeping import keep_streams
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams
-from billing_adapters.preflight import refuse_superuser
+from billing_adapters.preflight import refuse_another_redaction_key, refuse_unbound_role
+from billing_adapters.prometheus.watching import watching
 from billing_adapters.resources import open_resources
-from billing_adapters.settings import Settings, load_settings
+from billing_adapters.settings import InvalidConfiguration, Settings, load_settings
 from billing_core.errors import BillingError, PublishingUnavailable
 from billing_worker.container import build_container
+from billing_worker.metrics import WorkerMetrics
+from billing_worker.observatory import Observatory
 from billing_worker.running import run_loops
 
 TOPOLOGY_RETRY_S = 1.0
@@ -43,15 +46,31 @@ async def run(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     price_book = settings.load_price_book()
-    await refuse_superuser(settings)
-    async with open_resources(settings, app="worker") as resources:
-        container = build_container(resources=resources, price_book=price_book)
-        container.metrics().serve(settings.worker_metrics_port, settings.host)
-        topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
-        loops = (topology, container.merchants(), container.purchases(), container.relaying(), container.scheduling())
-        collect_garbage_seldom()
-        if await run_loops(loops, stop):
-            get_logger("worker").info("worker.stopped")
+    await refuse_unbound_role(settings)
+    await refuse_another_redaction_key(settings)
+    metrics = WorkerMetrics()
+    with _observatory(metrics, settings):
+        async with (
+            open_resources(settings, app="worker", every_merchant=True, traced=True) as resources,
+            watching(resources, metrics.process),
+        ):
+            container = build_container(
+                resources=resources, price_book=price_book, metrics=metrics, pseudonyms=settings.pseudonyms
+            )
+            resources.nats.tell_denials(metrics.process.count_denial)
+            topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
+            collect_garbage_seldom()
+            if await run_loops((topology, *container.loops()), stop):
+                get_logger("worker").info("worker.stopped")
+
+
+def _observatory(metrics: WorkerMetrics, settings: Settings) -> Observatory:
+    host, port = settings.host, settings.worker_metrics_port
+    try:
+        return Observatory(metrics, host=host, port=port)
+    except OSError as wrong:
+        told = f"BILLING_WORKER_METRICS_PORT: cannot listen on {host} port {port}: {wrong.strerror}"
+        raise InvalidConfiguration(told) from wrong
 
 
 class _Topology:

@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
-from billing_adapters.clock import SystemClock
 from billing_adapters.logs import get_logger
-from billing_adapters.nats.advisories import count_given_up
-from billing_adapters.nats.connection import NatsConnection
-from billing_adapters.postgres.support import PostgresSupport
 from billing_core.errors import PublishingUnavailable, StorageUnavailable
 from billing_core.use_cases.jobs import JobOutcome, RunDueJobs
 from billing_worker.metrics import WorkerMetrics
 
 TICK_S = 5.0
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 log = get_logger("scheduler")
 
@@ -20,10 +20,9 @@ log = get_logger("scheduler")
 class Scheduling:
     """Looks for due jobs until it is told to stop."""
 
-    def __init__(
-        self, *, run_due_jobs: RunDueJobs, support: PostgresSupport, nats: NatsConnection, metrics: WorkerMetrics
-    ) -> None:
-        self._run_due_jobs, self._support, self._nats, self._metrics = run_due_jobs, support, nats, metrics
+    def __init__(self, *, run_due_jobs: RunDueJobs, metrics: WorkerMetrics, traces: Mapping[str, str] = _NONE) -> None:
+        """This will run the jobs; `traces` has the trace id of each job's last run, where it was traced."""
+        self._run_due_jobs, self._metrics, self._traces = run_due_jobs, metrics, traces
 
     async def run(self, stop: asyncio.Event) -> None:
         """This will run due jobs every few seconds until `stop` is set."""
@@ -31,7 +30,6 @@ class Scheduling:
             try:
                 for outcome in await self._run_due_jobs():
                     self._tell(outcome)
-                await self._measure()
             except (StorageUnavailable, PublishingUnavailable) as away:
                 log.warning("scheduler.waits", code=away.code, reason=str(away))
             with contextlib.suppress(TimeoutError):  # the tick is over: look again
@@ -39,24 +37,13 @@ class Scheduling:
 
     def _tell(self, outcome: JobOutcome) -> None:
         self._metrics.jobs.labels(outcome.name, "failed" if outcome.error else "done").inc()
+        trace_id = self._traces.get(outcome.name)
+        told = log.bind(job=outcome.name, **({"trace_id": trace_id} if trace_id else {}))
         if outcome.error is not None:
-            log.error("job.failed", job=outcome.name, exc_info=outcome.error)
+            told.error("job.failed", exc_info=outcome.error)
         if outcome.report is None:
             return
         for fault in outcome.report.faults:
-            log.error("job.fault", job=outcome.name, exc_info=fault)
+            told.error("job.fault", exc_info=fault)
         if outcome.report.done:
-            log.info("job.done", job=outcome.name, done=outcome.report.done, **outcome.report.figures)
-
-    async def _measure(self) -> None:
-        waiting = await self._support.unpublished_count_and_oldest()
-        oldest = waiting.oldest_at
-        age = 0.0 if oldest is None else (SystemClock().now() - oldest).total_seconds()
-        self._metrics.outbox_unpublished.set(waiting.events)
-        self._metrics.outbox_oldest_seconds.set(age)
-        self._metrics.parked_waiting.set(await self._support.parked_count())
-        self._metrics.clock_ahead_seconds.set(await self._support.clock_ahead_s())
-        if self._nats.is_connected and (given_up := await count_given_up(self._nats)) is not None:
-            self._metrics.given_up.set(given_up)
-            if given_up:
-                self._nats.warn("NATS gave messages up; see `billing doctor`", f"{given_up} message(s)")
+            told.info("job.done", done=outcome.report.done, **outcome.report.figures)

@@ -1,5 +1,6 @@
 """The system's clock and ids."""
 
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -17,6 +18,11 @@ class SystemClock:
         """The present moment; never before one told earlier, should the system's clock be set back."""
         self._latest = max(self._latest, datetime.now(UTC))
         return self._latest
+
+
+def monotonic_us() -> int:
+    """Microseconds of a clock that never runs backwards, and tells no time of day."""
+    return time.monotonic_ns() // 1000
 
 
 def new_id() -> UUID:

@@ -6,6 +6,7 @@ In development `.env` is read too. Any value may come from a file instead: `BILL
 import os
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from billing_core.domain.packs import PriceBook, default_price_book
+from billing_core.domain.pseudonyms import SHORTEST_KEY_BYTES, Pseudonyms
+from billing_core.domain.rate_limits import MOST_PER_MINUTE, RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import BillingError, InvalidCatalog
 
@@ -21,6 +24,16 @@ PREFIX = "BILLING_"
 DEVELOPMENT_SECRET = "development-secret-never-use-in-production"  # noqa: S105 - refused in production
 SHORTEST_SECRET_BYTES = 32
 KNOWN_PLATFORMS = ("shopify", "stripe", "sandbox")
+# Each has a former one beside it while it is replaced.
+REPLACED_SECRETS = ("jwt_secret", "jwt_public_key", "shopify_client_secret", "stripe_webhook_secret")
+CALLED_URLS = ("jwt_jwks_url", "shopify_base_url", "shopify_token_url", "shopify_partner_base_url", "stripe_base_url")
+REQUESTS_PER_MINUTE = {"production": 6000, "development": 0}
+
+# Parsers tell what they cannot read in their errors, and that may be half of a password.
+_PLACE = r"(?:[^/?#@:\[\],]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
+_POSTGRES_URL = re.compile(
+    rf"postgres(?:ql)?(?:\+asyncpg)?://(?:[^/?#]*@)?{_PLACE}(?:,{_PLACE})*(?:/[^?#]*)?(?:\?[^#]*)?"
+)
 
 _Csv = Annotated[tuple[str, ...], NoDecode]
 
@@ -39,23 +52,43 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "production"] = Field("development", description="development or production")
-    host: str = Field("127.0.0.1", description="Address the HTTP app listens on")
+    host: str = Field("127.0.0.1", description="Address the HTTP app and the worker's metrics listen on")
     port: int = Field(8016, ge=0, le=65535, description="Port the HTTP app listens on")
     public_url: str | None = Field(None, description="How browsers reach the HTTP app; default http://HOST:PORT")
     docs: bool = Field(False, description="Serve /openapi.json and /docs")
     development_page: bool = Field(False, description="Serve the development page at /")
     metrics_auth: Literal["token", "off"] = Field("token", description="Whether /metrics needs a token")
-    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics; 0 is off")
+    worker_metrics_port: int = Field(0, ge=0, le=65535, description="Port of the worker's metrics and health; 0 is off")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
 
     database_url: SecretStr = Field(
         SecretStr("postgresql://billing:billing@127.0.0.1:5432/billing"), description="PostgreSQL 18 or later"
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections each process keeps at most")
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey")
-    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream")
+    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; TLS: rediss://")
+    redis_ca_file: Path | None = Field(None, description="PEM of the authority that signed Redis' certificate")
+    redis_cert_file: Path | None = Field(None, description="PEM of our certificate, where Redis asks for one (mTLS)")
+    redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
+    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream; TLS: tls://")
+    nats_ca_file: Path | None = Field(None, description="PEM of the authority that signed NATS' certificate")
+    nats_cert_file: Path | None = Field(None, description="PEM of our certificate, where NATS asks for one (mTLS)")
+    nats_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
+    nats_nkey_seed: SecretStr | None = Field(None, description="Seed of our NATS user (SU…); billing nats new-key")
+    nats_creds_file: Path | None = Field(None, description="The .creds file of our NATS user, instead of a seed")
+    nats_inbox_prefix: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
+        description="Where NATS answers us; default _INBOX_billing_http, …_worker, …_cli",
+    )
     nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
+
+    rate_limit_per_minute: int | None = Field(
+        None, ge=0, le=MOST_PER_MINUTE, description="Requests of one merchant; 0 is off. Default: 6000 in production"
+    )
+    rate_limit_burst: int | None = Field(
+        None, ge=1, le=MOST_PER_MINUTE, description="How many of them at once; default: a tenth"
+    )
 
     platforms: _Csv = Field(("sandbox",), description="Comma list of shopify, stripe, sandbox")
     catalog: Path | None = Field(None, description="TOML file with packs and trial terms; default: built in")
@@ -65,9 +98,15 @@ class Settings(BaseSettings):
     jwt_public_key: SecretStr | None = Field(
         None, description="PEM public key (text, or a file's path) of RS256, ES256 or EdDSA tokens"
     )
+    jwt_secret_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
+    jwt_public_key_previous: SecretStr | None = Field(None, description="The former one, while it is replaced")
     jwt_jwks_url: str | None = Field(None, description="Where the issuer publishes its keys (https)")
     jwt_issuer: str = Field("billing-development", description="Required iss of tokens")
     jwt_audience: str = Field("billing", description="Required aud of tokens")
+
+    redaction_key: SecretStr | None = Field(
+        None, description="Secret by which redacted shops are known again, at least 32 bytes; never change it"
+    )
 
     platform_timeout_s: float = Field(10.0, gt=0, le=60, description="Seconds a payment platform may take to answer")
     shopify_api_version: str = Field("2026-10", pattern=r"^\d{4}-\d{2}$", description="Admin API version")
@@ -89,7 +128,12 @@ class Settings(BaseSettings):
     stripe_checkout_hosts: _Csv = Field((), description="Your own checkout domains, besides checkout.stripe.com")
     stripe_requests_per_second: float = Field(20.0, gt=0, le=100, description="Calls each process makes at most")
     webhook_door: bool = Field(False, description="Serve /webhooks/shopify, /webhooks/stripe; needs the WEBHOOK stream")
-    otel_endpoint: str | None = Field(None, description="OpenTelemetry collector; unset is off")
+    otel_endpoint: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="OpenTelemetry collector, http://HOST:4318; unset is off"
+    )
+    otel_sample_ratio: float = Field(
+        0.1, ge=0, le=1, description="Share of the traces begun here that are exported; callers decide about theirs"
+    )
 
     @field_validator("env", "log_level", "metrics_auth", mode="before")
     @classmethod
@@ -111,11 +155,13 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _postgres(cls, value: SecretStr) -> SecretStr:
-        if not re.match(r"postgres(ql)?(\+asyncpg)?://", value.get_secret_value()):
-            raise ValueError("must begin with postgresql://")
+        if not _POSTGRES_URL.fullmatch(value.get_secret_value()):
+            raise ValueError(
+                "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # % in the password as %2F %3F %23 %25"
+            )
         return value
 
-    @field_validator("jwt_public_key")
+    @field_validator("jwt_public_key", "jwt_public_key_previous")
     @classmethod
     def _read_pem(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or "-----BEGIN" in value.get_secret_value():
@@ -124,6 +170,13 @@ class Settings(BaseSettings):
             return SecretStr(Path(value.get_secret_value()).read_text("ascii"))
         except (OSError, UnicodeDecodeError) as wrong:
             raise ValueError("is neither PEM text nor the path of a readable PEM file") from wrong
+
+    @field_validator("redaction_key")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < SHORTEST_KEY_BYTES:
+            raise ValueError(f"must have at least {SHORTEST_KEY_BYTES} bytes; make one with `openssl rand -base64 48`")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -147,8 +200,24 @@ class Settings(BaseSettings):
         """Where merchants may be sent back to."""
         return ReturnUrlPolicy(hosts=frozenset(self.return_url_hosts), allow_loopback_http=self.env == "development")
 
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """How often a merchant may ask; None where that is not limited, as in development unless it is set."""
+        per_minute = self.rate_limit_per_minute
+        if per_minute is None:
+            per_minute = REQUESTS_PER_MINUTE[self.env]
+        if per_minute == 0:
+            return None
+        return RateLimit(per_minute=per_minute, burst=self.rate_limit_burst or -(-per_minute // 10))
+
+    @property
+    def pseudonyms(self) -> Pseudonyms | None:
+        """What redacted shops are known again by; None where nothing can be redacted."""
+        return None if self.redaction_key is None else Pseudonyms(self.redaction_key.get_secret_value().encode())
+
     def signing_secret(self) -> str | None:
-        """The HS256 secret in force: the configured one, else in development, without other keys, the sample one."""
+        """The secret HS256 tokens are signed with: the one configured, else in development, without other keys, the
+        sample."""
         if self.jwt_secret is not None:
             return self.jwt_secret.get_secret_value()
         asymmetric = self.jwt_public_key or self.jwt_jwks_url
@@ -171,11 +240,12 @@ class Settings(BaseSettings):
         keys = [self.jwt_secret, self.jwt_public_key, self.jwt_jwks_url]
         if not any(keys):
             faults.append("set BILLING_JWT_SECRET, BILLING_JWT_PUBLIC_KEY or BILLING_JWT_JWKS_URL")
-        secret = self.jwt_secret.get_secret_value() if self.jwt_secret is not None else None
-        if secret is not None and len(secret.encode()) < SHORTEST_SECRET_BYTES:
-            faults.append(f"BILLING_JWT_SECRET must have at least {SHORTEST_SECRET_BYTES} bytes (RFC 7518 §3.2)")
-        if secret == DEVELOPMENT_SECRET:
-            faults.append("BILLING_JWT_SECRET is the development sample; make one with `openssl rand -base64 48`")
+        for name in ("jwt_secret", "jwt_secret_previous"):
+            faults += _secret_faults(_variable(name), getattr(self, name))
+        for name in REPLACED_SECRETS:
+            faults += _replacement_faults(_variable(name), getattr(self, name), getattr(self, f"{name}_previous"))
+        urls = {name: getattr(self, name) for name in CALLED_URLS}
+        faults += [f"{_variable(name)} must begin with https://" for name, url in urls.items() if _is_plain(url)]
         if "sandbox" in self.platforms:
             faults.append("take sandbox out of BILLING_PLATFORMS: it gives credits for no money")
         if "billing:billing@" in self.database_url.get_secret_value():
@@ -196,6 +266,35 @@ def load_settings(**overrides: Any) -> Settings:
     return settings
 
 
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _secret_faults(variable: str, given: SecretStr | None) -> Iterator[str]:
+    if given is None:
+        return
+    secret = given.get_secret_value()
+    if len(secret.encode()) < SHORTEST_SECRET_BYTES:
+        yield f"{variable} must have at least {SHORTEST_SECRET_BYTES} bytes (RFC 7518 §3.2)"
+    if secret == DEVELOPMENT_SECRET:
+        yield f"{variable} is the development sample; make one with `openssl rand -base64 48`"
+
+
+def _replacement_faults(variable: str, given: SecretStr | None, previous: SecretStr | None) -> Iterator[str]:
+    if previous is not None and given is None:
+        yield f"{variable}_PREVIOUS is set without {variable}: the new one belongs there"
+    elif previous is not None and _stripped(previous) == _stripped(given):
+        yield f"{variable}_PREVIOUS is the same as {variable}: unset it"
+
+
+def _stripped(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value().strip()
+
+
+def _is_plain(url: str | None) -> bool:
+    return url is not None and not url.lower().startswith("https://")
+
+
 class _FileSource(PydanticBaseSettingsSource):
     """Values from files named by `BILLING_…_FILE`, without the newline editors leave at the end."""
 
@@ -206,8 +305,10 @@ class _FileSource(PydanticBaseSettingsSource):
             return None, field_name, False
         try:
             return Path(path).read_text("utf-8").rstrip("\r\n"), field_name, False
-        except OSError as wrong:
-            raise InvalidConfiguration(f"{variable}={path}: {wrong.strerror}") from wrong
+        except (OSError, ValueError) as wrong:
+            # Without the path: who mistook the variable for the one without _FILE has put the secret itself there.
+            why = (isinstance(wrong, OSError) and wrong.strerror) or "it is no UTF-8 text"
+            raise InvalidConfiguration(f"{variable}: does not name a file that can be read: {why}") from None
 
     def __call__(self) -> dict[str, Any]:
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}

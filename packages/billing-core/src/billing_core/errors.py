@@ -192,6 +192,19 @@ class IdempotencyKeyInUse(BillingError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(BillingError):
+    """The merchant asked more often than its rate limit allows. `retry_after_s` is in seconds."""
+
+    code = "RATE_LIMITED"
+
+    def __init__(self, *, per_minute: int, burst: int, retry_after_s: int) -> None:
+        super().__init__(
+            f"A merchant may make {per_minute} requests a minute, {burst} of them at once. "
+            f"Nothing was done: send the same request again in {retry_after_s} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
 # --- the payment platform ------------------------------------------------------------------------------------------
 
 
@@ -269,10 +282,46 @@ class ReferenceAlreadyClaimed(BillingError):
     code = "REFERENCE_ALREADY_CLAIMED"
 
 
+class SharedUsageUnavailable(BillingError):
+    """What the processes admitted together cannot be told; each keeps to its rate limits by itself meanwhile."""
+
+    code = "SHARED_USAGE_UNAVAILABLE"
+
+
 class PublishingUnavailable(BillingError):
     """The broker did not confirm the events; they stay in the outbox and will be published later."""
 
     code = "PUBLISHING_UNAVAILABLE"
+
+
+class BrokerDenied(PublishingUnavailable):
+    """The broker is there and does not permit what is asked of it. It is asked again all the same, for what it permits
+    may be mended while we run; `remedy` says how. `operation` is `connect`, `publish` or `subscribe`, to `subject`."""
+
+    code = "BROKER_DENIED"
+
+    def __init__(self, detail: str, *, operation: str, subject: str, remedy: str) -> None:
+        super().__init__(f"{detail} {remedy}")
+        self.detail, self.operation, self.subject, self.remedy = detail, operation, subject, remedy
+
+
+class RedactionNotConfigured(BillingError):
+    """There is no key to make pseudonyms with, or not the one that was used before."""
+
+    code = "REDACTION_NOT_CONFIGURED"
+
+
+class PurchasesStillPayable(BillingError):
+    """The merchant has purchases that may still be paid, for which its identity is needed."""
+
+    code = "PURCHASES_STILL_PAYABLE"
+
+    def __init__(self, merchant_id: str, *, until: str) -> None:
+        super().__init__(
+            f"{merchant_id} has a purchase that can be paid until {until}, and needs its name until then. Wait, or "
+            f"call it off: `billing purchases list --merchant {merchant_id}`, `billing purchases cancel ID`."
+        )
+        self.merchant_id, self.until = merchant_id, until
 
 
 class MalformedMessage(BillingError):

@@ -15,8 +15,19 @@ from uuid import UUID
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from billing_core.domain.events import FACTS, Change, Fact, Timestamp, rfc3339
+from billing_core.domain.events import (
+    FACTS,
+    Change,
+    CreditsGranted,
+    Fact,
+    PurchaseCancelled,
+    Timestamp,
+    TrialEnded,
+    TrialExtended,
+    rfc3339,
+)
 from billing_core.domain.merchants import MERCHANT_ID, PLATFORM_ACCOUNT_ID
+from billing_core.domain.pseudonyms import REDACTED, Pseudonyms
 from billing_core.errors import MalformedMessage
 
 SOURCE = "billing-service"
@@ -29,6 +40,8 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _CURRENCY = re.compile(r"[A-Za-z]{3}")
 _DOMAIN = re.compile(r"[A-Za-z0-9.\-]{1,253}")
 _MESSAGE_ID = re.compile(r"[\x21-\x7e]{1,255}")
+# Whose `reason` a person wrote, mostly; in the others Billing did.
+_REASONED = frozenset(fact.type for fact in (CreditsGranted, PurchaseCancelled, TrialEnded, TrialExtended))
 
 F = TypeVar("F", bound=Fact)
 
@@ -65,7 +78,7 @@ def encode_event(change: Change, sequence: int) -> bytes:
         "time": rfc3339(change.at),
         "datacontenttype": "application/json",
         "correlationid": change.by.correlation_id,
-        "traceparent": change.by.traceparent or _traceparent_of(change.by.correlation_id),
+        "traceparent": change.by.traceparent or untraced(change.by.correlation_id),
         "sequence": sequence,
         "data": change.fact,
     }
@@ -82,6 +95,18 @@ def decode_event(body: bytes) -> "Event[Fact]":
         return _event_of(kind).model_validate(document)
     except ValidationError as wrong:
         raise MalformedMessage(_first_error(wrong)) from wrong
+
+
+def redact_event(body: bytes, pseudonyms: Pseudonyms) -> bytes:
+    """One of our own events without what its merchant's programs and operators wrote into it. The id, the fact and its
+    figures stay, so whoever has it knows it again. Raises MalformedMessage."""
+    event = _json_object(body)
+    correlation_id = pseudonyms.of_text(str(event.get("correlationid", "")))
+    redacted = {**event, "correlationid": correlation_id, "traceparent": untraced(correlation_id)}
+    data = event.get("data")
+    if event.get("type") in _REASONED and isinstance(data, dict) and data.get("reason") is not None:
+        redacted["data"] = {**data, "reason": REDACTED}
+    return pydantic_core.to_json(redacted)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -104,8 +129,8 @@ def _event_of(fact: type[Fact]) -> type[Event[Fact]]:
     return Event[fact]  # type: ignore[valid-type]
 
 
-def _traceparent_of(correlation_id: str) -> str:
-    """The trace of something nobody traced (W3C Trace Context, not sampled): the same for all it brought about."""
+def untraced(correlation_id: str) -> str:
+    """The traceparent of what nobody traced (W3C Trace Context, not sampled): the same for all it brought about."""
     digest = hashlib.sha256(correlation_id.encode()).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-00"
 
@@ -115,12 +140,14 @@ def _traceparent_of(correlation_id: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboundMessage:
-    """A message as it arrived: `attempt` counts its deliveries from 1."""
+    """A message as it arrived: `attempt` counts its deliveries from 1. `traceparent` is what it is handled under, where
+    whoever received it goes on with its trace; it stands before the message's own."""
 
     subject: str
     body: bytes
     headers: Mapping[str, str]
     attempt: int = 1
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +170,13 @@ def open_envelope(message: InboundMessage) -> Envelope:
         bare_id = message.headers.get("Nats-Msg-Id", "")
         if not _MESSAGE_ID.fullmatch(bare_id):
             bare_id = message_digest(message.body)
-        return Envelope(message_id=bare_id, data=document, **_tracing(message.headers, {}, bare_id))
+        return Envelope(message_id=bare_id, data=document, **_tracing(message, {}, bare_id))
     message_id, data = document.get("id"), document.get("data")
     if not isinstance(message_id, str) or not _MESSAGE_ID.fullmatch(message_id):
         raise MalformedMessage("the CloudEvent's id must be 1-255 visible ASCII characters")
     if not isinstance(data, dict):
         raise MalformedMessage("the CloudEvent's data must be a JSON object")
-    return Envelope(message_id=message_id, data=data, **_tracing(message.headers, document, message_id))
+    return Envelope(message_id=message_id, data=data, **_tracing(message, document, message_id))
 
 
 def message_digest(body: bytes) -> str:
@@ -157,9 +184,9 @@ def message_digest(body: bytes) -> str:
     return "sha256:" + hashlib.sha256(body).hexdigest()
 
 
-def _tracing(headers: Mapping[str, str], document: Mapping[str, Any], message_id: str) -> dict[str, Any]:
-    correlation = document.get("correlationid", headers.get("X-Correlation-Id"))
-    traceparent = document.get("traceparent", headers.get("traceparent"))
+def _tracing(message: InboundMessage, document: Mapping[str, Any], message_id: str) -> dict[str, Any]:
+    correlation = document.get("correlationid", message.headers.get("X-Correlation-Id"))
+    traceparent = message.traceparent or document.get("traceparent", message.headers.get("traceparent"))
     if not isinstance(correlation, str) or not _CORRELATION_ID.fullmatch(correlation):
         correlation = message_id if _CORRELATION_ID.fullmatch(message_id) else message_digest(message_id.encode())
     well_formed = isinstance(traceparent, str) and _TRACEPARENT.fullmatch(traceparent)
@@ -183,7 +210,7 @@ class MerchantCreated(_Inbound):
     @field_validator("platform_domain", mode="before")
     @classmethod
     def _only_a_domain(cls, value: object) -> str | None:
-        return value if isinstance(value, str) and _DOMAIN.fullmatch(value) else None
+        return _domain_in(value)
 
     @field_validator("currency", mode="before")
     @classmethod
@@ -192,11 +219,22 @@ class MerchantCreated(_Inbound):
 
 
 class PurchaseUpdated(_Inbound):
-    """`evt.webhook.app.purchase_updated`: a platform's own notice, as the webhook service received it."""
+    """`evt.webhook.app.purchase_updated`: a platform's own notice, as the webhook service received it. The
+    domain is advice, for asking about an account of which only a pseudonym is left here."""
 
     platform: str = Field(max_length=64)
     payload: dict[str, Any]
     topic: str | None = None
+    platform_domain: str | None = None
+
+    @field_validator("platform_domain", mode="before")
+    @classmethod
+    def _only_a_domain(cls, value: object) -> str | None:
+        return _domain_in(value)
+
+
+def _domain_in(value: object) -> str | None:
+    return value if isinstance(value, str) and _DOMAIN.fullmatch(value) else None
 
 
 _CONSUMED: Mapping[str, type[_Inbound]] = {MERCHANT_CREATED: MerchantCreated, PURCHASE_UPDATED: PurchaseUpdated}

@@ -1,5 +1,6 @@
 """What Shopify's refusals and silences are called in our words, and how long it is left alone after them."""
 
+import json
 from typing import Any
 
 import httpx2
@@ -39,6 +40,51 @@ ANOTHER = PlatformAccount(platform_account_id="gid://shopify/Shop/2", platform_d
 def answer(status: int, body: Any = None, **headers: str) -> httpx2.Response:
     """An HTTP answer."""
     return httpx2.Response(status, json=body or {"errors": "secret words"}, headers=headers)
+
+
+class TestOddAnswers:
+    """Answers that Shopify should never give."""
+
+    @pytest.mark.parametrize("asked", [10**400, 1e308, -(10**400), float("nan"), float("inf"), True, "50"])
+    async def test_a_cost_that_is_none_is_waited_for_as_usual(self, asked: Any) -> None:
+        """A figure beyond all reckoning, as JSON can hold one, is a throttled answer and no fault of ours."""
+        answered = httpx2.Response(200, content=json.dumps(_throttled(asked)).encode())
+
+        async with scripted_platform(Script(answered)) as shopify:
+            with pytest.raises(PlatformThrottled) as refused:
+                await shopify.look_up(GID, ACCOUNT, MOMENT)
+
+        assert refused.value.retry_after_s == DEFAULT_WAIT_S
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"errors": [{"message": f"the token {TOKEN} is not known"}]},
+            {"errors": [{"message": TOKEN, "extensions": {"code": "ACCESS_DENIED"}}]},
+            {
+                "data": {
+                    "appPurchaseOneTimeCreate": {
+                        "appPurchaseOneTime": None,
+                        "confirmationUrl": None,
+                        "userErrors": [{"message": f"{TOKEN} may not charge"}],
+                    }
+                }
+            },
+        ],
+    )
+    async def test_a_token_that_is_repeated_is_not_told(self, body: Any) -> None:
+        """Shopify's words are logged, for they say what to mend; the token they were asked with is not."""
+        async with scripted_platform(Script(httpx2.Response(200, json=body))) as shopify:
+            with capture_logs() as logs, pytest.raises(PlatformError) as refused:
+                await shopify.create_checkout(a_shopify_purchase(), ACCOUNT)
+
+        assert "********" in str(logs)
+        assert TOKEN not in str(logs) + str(refused.value)
+
+
+def _throttled(asked: Any) -> dict[str, Any]:
+    error = {"message": "Throttled", "extensions": {"code": "THROTTLED"}}
+    return {"errors": [error], "extensions": {"cost": COST | {"requestedQueryCost": asked}}}
 
 
 class TestWords:

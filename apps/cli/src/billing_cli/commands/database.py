@@ -1,4 +1,4 @@
-"""`billing db`: migrations."""
+"""`billing db`: migrations and roles."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from billing_cli.options import Json
 
-app = typer.Typer(help="Migrations of the database.", no_args_is_help=True)
+app = typer.Typer(help="Migrations and roles of the database.", no_args_is_help=True)
 
 
 @app.command(epilog="Example: billing db upgrade")
@@ -75,6 +75,35 @@ def check(json: Json = False) -> None:
         say(f"SCHEMA_BEHIND: {len(waiting)} migration(s) wait ({', '.join(waiting)}). Run `billing db upgrade`.")
     if waiting:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: billing db roles --dry-run")
+def roles(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print the statements, for whoever may run them.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a role for each kind of process, with its rights and no others; safe to repeat.
+
+    billing_migrator owns the tables, billing_api is the HTTP app's, billing_worker the workers' and operators',
+    billing_readonly is for looking. They are groups: create role NAME login password '…' in role billing_api.
+    """
+    from billing_adapters.postgres.roles import ROLES, create_roles
+    from billing_cli.running import run
+    from billing_cli.terminal import print_json, print_lines
+
+    url = _database_url()
+    report = run(lambda: create_roles(url, dry_run=dry_run))
+    if json:
+        print_json({"dry_run": dry_run, "created": report.created, "statements": report.statements})
+    elif dry_run:
+        print_lines(*(f"{each};" for each in report.statements))
+    else:
+        made = f"Made {', '.join(report.created)}." if report.created else "All roles were there."
+        print_lines(f"{made} Their rights are as they should be: {', '.join(ROLES)}.")
+        print_lines("Next: make a login for each process, and grant it its role:")
+        print_lines("  create role billing_http_1 login password '…' in role billing_api;")
 
 
 def _database_url() -> str:

@@ -1,17 +1,34 @@
 """`billing doctor`."""
 
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
 from billing_cli.options import Json
 
 
-def doctor(json: Json = False) -> None:
+class Process(StrEnum):
+    """As which process NATS is looked at."""
+
+    HTTP = "http"
+    WORKER = "worker"
+    CLI = "cli"
+    ADMIN = "admin"
+
+
+def doctor(
+    process: Annotated[
+        Process, typer.Option("--as", help="Come to NATS as this process, with its key, and look at its permissions.")
+    ] = Process.CLI,
+    json: Json = False,
+) -> None:
     """Check configuration, connections, schema, streams and clocks, and say how to mend what is wrong."""
     from billing_cli.examination import examine
     from billing_cli.running import run
     from billing_cli.terminal import print_json, print_lines
 
-    findings = run(examine)
+    findings = run(lambda: examine(process))
     failed = any(each.verdict == "fail" for each in findings)
     if json:
         checks = [

@@ -131,13 +131,17 @@ def _print_republication(done: "Republication", *, dry_run: bool) -> None:
 async def _events(
     subject: str, merchant: str | None, since_s: float | None, follow: bool
 ) -> AsyncIterator[dict[str, Any]]:
+    from billing_adapters.nats.access import NatsAccess
     from billing_adapters.nats.connection import open_nats
+    from billing_adapters.nats.permissions import CLI
     from billing_adapters.nats.tail import tail as tail_subject
     from billing_adapters.settings import load_settings
     from billing_cli.quiet import quiet_logs
 
     quiet_logs()
-    async with open_nats(load_settings().nats_url.get_secret_value(), name="billing-cli") as connection:
+    settings = load_settings()
+    access = NatsAccess.of(settings, CLI)
+    async with open_nats(settings.nats_url.get_secret_value(), name="billing-cli", access=access) as connection:
         async for message in tail_subject(connection, subject, since_s=since_s, follow=follow):
             event = _read(message)
             if merchant is None or event.get("subject") == merchant:

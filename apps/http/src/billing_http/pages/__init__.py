@@ -4,7 +4,12 @@ from starlette.routing import Route
 
 from billing_adapters.settings import Settings
 from billing_http.pages.checkout import checkout_page
-from billing_http.pages.development import announce_merchant, development_page, development_token
+from billing_http.pages.development import (
+    announce_merchant,
+    development_page,
+    development_token,
+    receipt_page,
+)
 from billing_http.pages.documents import static_file
 from billing_http.pages.live_events import live_events
 
@@ -27,6 +32,7 @@ def development_routes(settings: Settings) -> list[Route]:
         Route("/", development_page, methods=["GET"]),
         Route("/development/token", development_token, methods=["GET"]),
         Route("/development/events", live_events, methods=["GET"]),
+        Route("/development/receipts/{purchase_id:uuid}", receipt_page, methods=["GET"]),
         Route("/development/merchants", announce_merchant, methods=["POST"]),
         Route("/development/static/{name}", static_file, methods=["GET"]),
     ]

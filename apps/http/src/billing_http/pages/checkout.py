@@ -16,6 +16,7 @@ from billing_adapters.platforms.sandbox_books import SandboxEntry
 from billing_adapters.platforms.sandbox_offer import InvalidOffer, SandboxOffer, is_reference
 from billing_core.domain.payments import PaymentStatus
 from billing_core.errors import PlatformUnavailable, PublishingUnavailable
+from billing_http.edge import TRACEPARENT
 from billing_http.pages.documents import SECURITY_HEADERS, document, trouble
 from billing_http.pages.notices import send_notice
 from billing_http.problems import CORRELATION_ID
@@ -91,7 +92,8 @@ async def _action(request: Request[State]) -> str | Response:
 
 async def _told(request: Request[State], decided: SandboxEntry) -> bool:
     try:
-        await send_notice(request.state["sender"], decided, datetime.now(UTC), request.scope.get(CORRELATION_ID))
+        ids = request.scope.get(CORRELATION_ID), request.scope.get(TRACEPARENT)
+        await send_notice(request.state["sender"], decided, datetime.now(UTC), *ids)
     except PublishingUnavailable as away:
         # The decision stands in the books, where the reconciler finds it: the page says so, and nothing is lost.
         get_logger("sandbox").warning("sandbox_notice_unsent", reference=decided.reference, error=str(away))

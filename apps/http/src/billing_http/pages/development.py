@@ -47,6 +47,22 @@ async def development_page(request: Request[State]) -> Response:
     )
 
 
+async def receipt_page(request: Request[State]) -> Response:
+    """The receipt of one purchase, to be printed; what it says comes from the API."""
+    settings = request.state["settings"]
+    merchant_id, platform = _who(request.query_params, settings)
+    if not _is_merchant(merchant_id, platform, settings):
+        return _no_such_merchant(settings)
+    return document(
+        "receipt.html",
+        static=_STATIC,
+        merchant_id=merchant_id,
+        platform=platform,
+        purchase_id=request.path_params["purchase_id"],
+        back=_page_of(merchant_id, platform),
+    )
+
+
 async def development_token(request: Request[State]) -> Response:
     """A short-lived token for the page's merchant."""
     settings = request.state["settings"]
@@ -82,7 +98,7 @@ async def announce_merchant(request: Request[State]) -> Response:
     except PublishingUnavailable:
         remedy = "Start NATS, or look at /health, then try again."
         return _trouble(503, "NATS is away", "The merchant could not be announced.", remedy=remedy)
-    return RedirectResponse(f"/?{urlencode({'merchant': merchant_id, 'platform': platform})}", 303, SECURITY_HEADERS)
+    return RedirectResponse(_page_of(merchant_id, platform), 303, SECURITY_HEADERS)
 
 
 async def _announce(sender: MessageSender, merchant_id: str, platform: str) -> None:
@@ -112,6 +128,10 @@ def _fields(body: bytes) -> dict[str, str]:
 def _who(values: Mapping[str, str], settings: Settings) -> tuple[str, str]:
     usual = "sandbox" if "sandbox" in settings.platforms else settings.platforms[0]
     return values.get("merchant", DEFAULT_MERCHANT), values.get("platform", usual)
+
+
+def _page_of(merchant_id: str, platform: str) -> str:
+    return f"/?{urlencode({'merchant': merchant_id, 'platform': platform})}"
 
 
 def _is_merchant(merchant_id: str, platform: str, settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
@@ -23,7 +24,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-_STATIC_TYPES = {"pages.css": "text/css", "development.js": "text/javascript", "icon.svg": "image/svg+xml"}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 def document(template: str, *, status_code: int = 200, static: str = "/sandbox/static", **values: Any) -> HTMLResponse:
@@ -42,11 +43,11 @@ def trouble(
 
 async def static_file(request: Request) -> Response:
     """One of the few files the pages need; always asked for again, since they change with the service."""
-    name = request.path_params["name"]
-    if (media_type := _STATIC_TYPES.get(name)) is None:
+    file = _static_files().get(request.path_params["name"])
+    if file is None:
         return PlainTextResponse("There is no such file.\n", 404, headers=SECURITY_HEADERS)
-    headers = {**SECURITY_HEADERS, "Cache-Control": "no-cache"}
-    return Response(_static_content(name), media_type=media_type, headers=headers)
+    media_type, content = file
+    return Response(content, media_type=media_type, headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"})
 
 
 @cache
@@ -68,5 +69,8 @@ def _number(value: int) -> str:
 
 
 @cache
-def _static_content(name: str) -> bytes:
-    return resources.files("billing_http.pages").joinpath("static", name).read_bytes()
+def _static_files() -> Mapping[str, tuple[str, bytes]]:
+    """Media type and content of each file, by name: what was not there at first is never served."""
+    files = {each.name: each for each in resources.files("billing_http.pages").joinpath("static").iterdir()}
+    types = {name: _TYPES.get(PurePath(name).suffix) for name in files}
+    return {name: (media_type, files[name].read_bytes()) for name, media_type in types.items() if media_type}

@@ -10,7 +10,13 @@ from billing_core.messages import PURCHASE_UPDATED
 from billing_core.ports.publishing import MessageSender
 
 
-async def send_notice(sender: MessageSender, decided: SandboxEntry, at: datetime, correlation_id: str | None) -> None:
+async def send_notice(
+    sender: MessageSender,
+    decided: SandboxEntry,
+    at: datetime,
+    correlation_id: str | None,
+    traceparent: str | None,
+) -> None:
     """This will send the notice of a decision; again under the same id, so it counts once.
 
     Raises PublishingUnavailable.
@@ -27,4 +33,6 @@ async def send_notice(sender: MessageSender, decided: SandboxEntry, at: datetime
     headers = {"Nats-Msg-Id": payload["id"], "Content-Type": "application/json"}
     if correlation_id is not None:
         headers["X-Correlation-Id"] = correlation_id
+    if traceparent is not None:
+        headers["traceparent"] = traceparent
     await sender.send(PURCHASE_UPDATED, json.dumps(message).encode(), headers)

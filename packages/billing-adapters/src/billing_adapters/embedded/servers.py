@@ -89,6 +89,7 @@ class Postgres:
             "max_connections": str(POSTGRES_MAX_CONNECTIONS),
             "timezone": "UTC",
             "log_timezone": "UTC",
+            "log_error_verbosity": "terse",  # without the rows it refused
         }
         if not self.durable:
             # Commits stay synchronous: what was acknowledged must outlive the server, which tests kill, though not the
@@ -128,6 +129,8 @@ class Postgres:
         return (
             f"ALTER ROLE postgres PASSWORD '{self.admin_password}'\n"
             f"CREATE ROLE {DATABASE} LOGIN CREATEDB PASSWORD '{self.owner_password}'\n"
+            # Who looks at a development database with psql wants to see it: the processes say themselves what they see.
+            f"ALTER ROLE {DATABASE} SET billing.merchant_id = '*'\n"
             f"CREATE DATABASE {DATABASE} OWNER {DATABASE}\n"
         ).encode()
 

@@ -13,10 +13,9 @@ from nats.js.errors import APIError, NotFoundError
 
 from billing_adapters.nats.api import ask, stream_config
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
-from billing_adapters.nats.streams import CONSUMERS
+from billing_adapters.nats.plan import ADVISORIES, CONSUMERS
 from billing_core.errors import PublishingUnavailable
 
-ADVISORIES: Final = "BILLING_ADVISORIES"
 KINDS: Final = ("MAX_DELIVERIES", "MSG_TERMINATED")
 # Of our consumers only: another team may keep the others in a stream of its own, and subjects must not overlap.
 SUBJECTS: Final = tuple(

@@ -8,8 +8,8 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from billing_adapters.nats.api import stream_config
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
-from billing_adapters.nats.streams import BILLING, CONSUMERS, SUBJECTS, ConsumerPlan, covers
-from billing_core.errors import PublishingUnavailable
+from billing_adapters.nats.plan import BILLING, CONSUMERS, SUBJECTS, ConsumerPlan, covers
+from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 SHORTEST_DUPLICATE_WINDOW_S: Final = 120
 # Outbox rows are kept as long; and a backup older than the streams cannot be brought up to date from them.
@@ -34,12 +34,14 @@ async def check_streams(connection: NatsConnection) -> Sequence[str]:
     except ServiceUnavailableError:
         return ["NATS runs without JetStream: start it with JetStream enabled (-js, or a jetstream block)."]
     except (PublishingUnavailable, *NATS_FAILURES) as failure:
-        return [f"NATS cannot be asked about its streams: {failure}. Check BILLING_NATS_URL and the permissions."]
+        return [f"NATS cannot be asked about its streams: {failure}. Check BILLING_NATS_URL."]
 
 
 async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[str]:
     try:
         present = await stream_config(connection, name)
+    except BrokerDenied as denied:
+        return [str(denied)]
     except NotFoundError:
         remedy = "start a worker, which makes it" if name == BILLING else _OTHERS_REMEDY
         return [f"The stream {name} is missing: {remedy}."]
@@ -71,6 +73,8 @@ async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[st
 async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan) -> Sequence[str]:
     try:
         info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
+    except BrokerDenied as denied:
+        return [str(denied)]
     except NotFoundError:
         return [f"The consumer {plan.durable} of {plan.stream} is missing: a worker makes it once the stream is there."]
     checks = {**_delivery_problems(info.config, plan), "is paused": bool(info.paused)}

@@ -1,19 +1,23 @@
 """One connection to NATS that may be away at any time, also at the start, and comes back by itself."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Final
-from urllib.parse import urlsplit
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from billing_adapters.logs import get_logger
-from billing_adapters.settings import InvalidConfiguration
-from billing_core.errors import PublishingUnavailable
+from billing_adapters.nats.access import ANYBODY, NatsAccess, checked_servers
+from billing_adapters.nats.client import NatsClient
+from billing_adapters.nats.denials import Denial, Denials, Tell
+from billing_adapters.nats.permissions import USER_INFO
+from billing_adapters.nats.pings import Pings
+from billing_adapters.nats.rare_warnings import RareWarnings
+from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 # Whatever nats-py raises when the broker is away, slow or refuses: its own errors, the socket's, an answer that is
 # no JSON (`ValueError`). Its time-outs are `asyncio.TimeoutError`, which is `TimeoutError`.
@@ -22,29 +26,43 @@ NATS_FAILURES: Final = (nats.errors.Error, OSError, TimeoutError, ValueError)
 REQUEST_TIMEOUT_S = 5.0
 PING_TIMEOUT_S = 1.0
 CLOSE_TIMEOUT_S = 3.0
+CLOSE_UNUSED_TIMEOUT_S = 0.5
+INBOX_TIMEOUT_S = 2
 RECONNECT_WAIT_S = 0.5
+# Whoever is not let in, or gets no answers, tries again all the same, for that may be mended; but seldom.
+DENIED_WAIT_S = 5.0
 # A broken network shows as silence. With these a silent connection is given up after 20 to 30 seconds.
 PING_INTERVAL_S = 10
 MAX_OUTSTANDING_PINGS = 2
 WATCH_EVERY_S = 0.5
-SAME_WARNING_EVERY_S = 30.0
 
 
 class NatsConnection:
     """The connection of a process. Nothing is buffered while it is away: whatever needs it fails at once."""
 
-    def __init__(self, url: str, *, name: str, ping_interval_s: float = PING_INTERVAL_S) -> None:
-        """This will take the URL (or several, separated by commas), the name to show in NATS's monitoring, and how
-        often a silent server is asked whether it is there."""
-        self._servers = _checked_servers(url)
-        self._name, self._ping_interval_s = name, ping_interval_s
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str,
+        access: NatsAccess = ANYBODY,
+        ping_interval_s: float = PING_INTERVAL_S,
+        denied_wait_s: float = DENIED_WAIT_S,
+    ) -> None:
+        """This will take the URL (or several, separated by commas), the name to show in NATS's monitoring, how to get
+        in, how often a silent server is asked whether it is there, and how soon one that denied us is asked again.
+        Raises InvalidConfiguration for what can never work."""
+        self._servers = checked_servers(url)
+        self._access, self._login = access, access.check(self._servers)
+        self._name, self._ping_interval_s, self._denied_wait_s = name, ping_interval_s, denied_wait_s
         self._client = Client()
+        self._warnings = RareWarnings("nats", name)
+        self._denials = Denials(access.user, inbox_prefix=access.inbox_prefix, warnings=self._warnings)
+        self._why: str | Denial | None = None  # there is no connection
         self._heard = asyncio.Event()
         self._connected = asyncio.Event()
         self._lost = asyncio.Event()
-        self._pings: set[asyncio.Task[float]] = set()
-        self._ping: asyncio.Task[float] | None = None
-        self._warned_at: dict[str, float] = {}
+        self._pings = Pings()
         self._closing = self._ending = False
         self._log = get_logger("nats")
         # Counts up with every connection made: who prepared something looks whether to do it again.
@@ -59,7 +77,7 @@ class NatsConnection:
     def client(self) -> Client:
         """The connected client. It may be another one later. Raises PublishingUnavailable while NATS is away."""
         if not self._client.is_connected:
-            raise PublishingUnavailable("NATS cannot be reached right now")
+            raise self._away()
         return self._client
 
     @property
@@ -67,14 +85,30 @@ class NatsConnection:
         """JetStream over the connected client. Raises PublishingUnavailable while NATS is away."""
         return self.client.jetstream(timeout=REQUEST_TIMEOUT_S)
 
+    def asking(self, subject: str) -> AbstractAsyncContextManager[None]:
+        """For `async with`: a block that waits for the answer to what it publishes to the subject. Where NATS does not
+        permit that, the block is ended with BrokerDenied. Requests of `client` and `jetstream` do so by themselves."""
+        return self._denials.watching(subject)
+
+    def tell_denials(self, tell: Tell) -> None:
+        """This will call `tell` with everything NATS does not permit from now on."""
+        self._denials.listeners.append(tell)
+
+    async def granted(self) -> Mapping[str, Any] | None:
+        """What NATS permits us, as it tells it itself; None: everything. Raises BrokerDenied where not even that may be
+        asked, PublishingUnavailable, or what nats-py raises."""
+        reply = await self.client.request(USER_INFO, timeout=PING_TIMEOUT_S)
+        answer: dict[str, Any] = json.loads(reply.data)
+        if "data" not in answer:
+            raise ValueError(f"NATS does not tell what it permits: {answer.get('error')}")
+        permissions: Mapping[str, Any] | None = answer["data"].get("permissions")
+        return permissions
+
     async def ping(self) -> None:
         """This will return once NATS answered. Raises PublishingUnavailable when it did not within a second."""
-        # A ping that nats-py gives up breaks its reader when the answer comes late, so ours is left to go on.
-        if self._ping is None or self._ping.done():
-            self._ping = self._send_ping(self.client)
-        answered, _ = await asyncio.wait({self._ping}, timeout=PING_TIMEOUT_S)
+        answered, _ = await asyncio.wait({self._pings.last_or_new(self.client)}, timeout=PING_TIMEOUT_S)
         if not self.is_connected or not all(ping.exception() is None for ping in answered if not ping.cancelled()):
-            raise PublishingUnavailable("NATS cannot be reached right now")
+            raise self._away()
         if not answered:
             raise PublishingUnavailable(f"NATS did not answer within {PING_TIMEOUT_S} s")
 
@@ -86,31 +120,30 @@ class NatsConnection:
             await asyncio.wait_for(self._connected.wait(), max(timeout_s, 0))
         return self.is_connected
 
-    def warn(self, event: str, error: object = "no reason given") -> None:
+    def warn(self, event: str, error: object = "no reason given", **more: object) -> None:
         """This will log a warning, but the same one at most every 30 seconds."""
-        told = f"{event}: {error!r}"
-        now = time.monotonic()
-        if now - self._warned_at.get(told, -SAME_WARNING_EVERY_S) >= SAME_WARNING_EVERY_S:
-            if len(self._warned_at) > 100:  # a text that is different every time must not fill the memory
-                self._warned_at.clear()
-            self._warned_at[told] = now
-            self._log.warning(event, error=str(error) or repr(error), connection=self._name)
+        self._warnings.warn(event, error, **more)
 
     async def keep(self) -> None:
         """This will keep a client connected until it is told to `end`."""
         while not self._ending:
-            client = self._client = Client()
+            client = Client()
             self._lost, self._closing = asyncio.Event(), False
             try:
+                self._login = self._access.login()
+                client = self._new_client()
                 await self._connect(client)
                 await self._watch(client)
-            except NATS_FAILURES:
-                pass  # told to `_on_error`
+            except (BrokerDenied, *NATS_FAILURES) as failure:  # mostly told to `_on_error`, better than here
+                self._why = self._why or str(failure)
             except Exception as failure:  # noqa: BLE001 - whatever it was: without a keeper there is no connection ever
+                self._why = str(failure)
                 self.warn("NATS connection failed", failure)
             finally:
                 await self._close(client)
-            await asyncio.sleep(RECONNECT_WAIT_S)
+            self._closing = False  # whoever ends us from now on may cancel us
+            if not self._ending:
+                await asyncio.sleep(self._denied_wait_s if isinstance(self._why, Denial) else RECONNECT_WAIT_S)
 
     async def end(self, keeper: asyncio.Task[None]) -> None:
         """This will end `keep`, and return once the connection is closed."""
@@ -127,10 +160,17 @@ class NatsConnection:
         with suppress(TimeoutError):  # a silent network is an outage like another
             await asyncio.wait_for(self._heard.wait(), timeout_s)
 
+    def _new_client(self) -> Client:
+        has_certificate = self._access.certificates.cert is not None
+        return NatsClient(self._denials, public_key=self._login.public_key, has_certificate=has_certificate)
+
     async def _connect(self, client: Client) -> None:
+        certificates = self._access.certificates
         await client.connect(
             servers=self._servers,
             name=self._name,
+            tls=await asyncio.to_thread(certificates.context) if certificates.any else None,
+            inbox_prefix=self._access.inbox_prefix,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnected,
             closed_cb=self._on_closed,
@@ -143,45 +183,58 @@ class NatsConnection:
             ping_interval=self._ping_interval_s,  # type: ignore[arg-type]  # declared int, only slept
             max_outstanding_pings=MAX_OUTSTANDING_PINGS,
             pending_size=-1,  # publishing while disconnected fails at once: the outbox is our buffer
+            **self._login.options,
         )
+        await self._try_inbox(client)
         if client.is_connected:  # not when the server hung up at the last moment
+            self._client, self._why = client, None
             self.connections += 1
             self._heard.set()
             self._connected.set()
-            self._warned_at.clear()
+            self._warnings.forget()
             self._log.info("NATS connected", connection=self._name)
 
+    async def _try_inbox(self, client: Client) -> None:
+        """This will see whether answers may reach us: without them every question would seem to be an outage."""
+        inbox = await client.subscribe(f"{client.new_inbox()}.*")
+        # nats-py's ping overtakes what waits to be sent, so the first answer only says that it was sent; before the
+        # second one the server has told whether it denies it.
+        await client.flush(timeout=INBOX_TIMEOUT_S)
+        await client.flush(timeout=INBOX_TIMEOUT_S)
+        if self._lost.is_set():
+            raise self._away()
+        await inbox.unsubscribe()
+
     async def _watch(self, client: Client) -> None:
-        """This will return once the client is not connected any more."""
-        while client.is_connected and not self._ending:
+        """This will return once the client is not connected any more, or gets no answers any more."""
+        await self._tell_missing()
+        while client.is_connected and not self._ending and not self._lost.is_set():
             with suppress(TimeoutError):  # nats-py does not tell of every end: so look from time to time
                 await asyncio.wait_for(self._lost.wait(), WATCH_EVERY_S)
 
+    async def _tell_missing(self) -> None:
+        """This will tell what we may not do and shall, before it is missed."""
+        if (user := self._access.user) is None:
+            return
+        with suppress(PublishingUnavailable, *NATS_FAILURES):  # then it is told when it is missed
+            for each in user.missing(await self.granted()):
+                self._denials.tell(self._denials.denial(each.operation, each.subject))
+
     async def _close(self, client: Client) -> None:
         self._connected.clear()
-        self._closing = True
-        self._ping = None  # one sent through this client is never answered
-        if client.is_connected:
+        self._closing, was_connected = True, client.is_connected
+        self._pings.leave()
+        if was_connected:
             # Acknowledgements on their way arrive before the ping does; nothing else is worth waiting for.
-            await asyncio.wait({self._send_ping(client)}, timeout=CLOSE_TIMEOUT_S)
+            await asyncio.wait({self._pings.send(client)}, timeout=CLOSE_TIMEOUT_S)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            # After a handshake that failed nats-py waits in vain for what it has closed already.
+            async with asyncio.timeout(CLOSE_TIMEOUT_S if was_connected else CLOSE_UNUSED_TIMEOUT_S):
                 await client.close()
         except NATS_FAILURES as failure:  # it is given up anyway
-            self.warn("NATS connection not closed in order", failure)
-        for ping in self._pings:
-            ping.cancel()
-
-    def _send_ping(self, client: Client) -> asyncio.Task[float]:
-        ping = asyncio.create_task(client.rtt(timeout=60))
-        self._pings.add(ping)
-        ping.add_done_callback(self._forget_ping)
-        return ping
-
-    def _forget_ping(self, ping: asyncio.Task[float]) -> None:
-        self._pings.discard(ping)
-        if not ping.cancelled():
-            ping.exception()  # `ping` told it to whoever waited
+            if was_connected:
+                self.warn("NATS connection not closed in order", failure)
+        self._pings.cancel()
 
     async def _on_disconnected(self) -> None:
         self._connected.clear()
@@ -189,39 +242,47 @@ class NatsConnection:
             self._log.warning("NATS disconnected", connection=self._name)
 
     async def _on_error(self, error: Exception) -> None:
-        # A publish or subscribe that is not permitted only shows here; its caller sees a time-out.
         self._heard.set()
-        self.warn("NATS error", error)
+        denial = self._denials.heard(error) or self._access.refused(error, self._login)
+        if denial is None:
+            if not self._closing:  # what is closed may well break
+                self._why = str(error) or repr(error)
+                self.warn("NATS error", error)
+            return
+        if denial.ends_all:
+            self._why = denial
+            self._lost.set()  # nothing is answered any more, and nobody would subscribe again
+        self._denials.tell(denial)
+
+    def _away(self) -> PublishingUnavailable:
+        if isinstance(self._why, Denial):
+            return self._why.error
+        return PublishingUnavailable(f"NATS cannot be reached right now{f' ({self._why})' if self._why else ''}")
 
     async def _on_closed(self) -> None:
         self._lost.set()
 
 
 @asynccontextmanager
-async def open_nats(url: str, *, name: str, ping_interval_s: float = PING_INTERVAL_S) -> AsyncIterator[NatsConnection]:
+async def open_nats(
+    url: str,
+    *,
+    name: str,
+    access: NatsAccess = ANYBODY,
+    ping_interval_s: float = PING_INTERVAL_S,
+    denied_wait_s: float = DENIED_WAIT_S,
+) -> AsyncIterator[NatsConnection]:
     """This will give a connection that is kept up in the background for as long as the block runs.
 
-    It opens also when NATS is away. Raises InvalidConfiguration for a URL that can never work.
+    It opens also when NATS is away, or lets nobody in. Raises InvalidConfiguration for a URL, a key or a certificate
+    that can never work.
     """
-    connection = NatsConnection(url, name=name, ping_interval_s=ping_interval_s)
+    connection = NatsConnection(
+        url, name=name, access=access, ping_interval_s=ping_interval_s, denied_wait_s=denied_wait_s
+    )
     keeper = asyncio.create_task(connection.keep(), name=f"keep NATS connection {name}")
     try:
         await connection.heard(timeout_s=PING_TIMEOUT_S)
         yield connection
     finally:
         await connection.end(keeper)
-
-
-def _checked_servers(url: str) -> list[str]:
-    servers = [each.strip() for each in url.split(",") if each.strip()]
-    for server in servers:
-        try:
-            parts = urlsplit(server)
-            fine = parts.scheme in {"nats", "tls", "ws", "wss"} and parts.hostname and parts.port != 0
-        except ValueError:  # a port that is no number
-            fine = False
-        if not fine:
-            raise InvalidConfiguration("BILLING_NATS_URL: write nats://HOST:PORT, or several separated by commas")
-    if not servers:
-        raise InvalidConfiguration("BILLING_NATS_URL is empty: write nats://HOST:PORT")
-    return servers

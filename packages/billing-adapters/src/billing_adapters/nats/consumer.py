@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Sequence
 from nats.aio.msg import Msg
 
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
+from billing_adapters.nats.plan import ConsumerPlan
 from billing_adapters.nats.pull import ConsumerGone, Pull
-from billing_adapters.nats.streams import ConsumerPlan, ensure_consumer
-from billing_core.errors import PublishingUnavailable
+from billing_adapters.nats.streams import ensure_consumer
+from billing_core.errors import MalformedMessage, PublishingUnavailable
 from billing_core.messages import InboundMessage
 
 # How soon a server that is there but refuses is asked again.
@@ -76,12 +77,7 @@ class NatsConsumer:
 
     async def pending(self) -> int | None:
         """How many messages are not done yet, delivered or not; None where that cannot be told now."""
-        try:
-            info = await self._connection.jetstream.consumer_info(self._plan.stream, self._plan.durable)
-        except _OUTAGE as failure:
-            self._connection.warn(f"no figures of {self._plan.durable}", failure)
-            return None
-        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+        return await pending(self._connection, self._plan)
 
     async def _fetch(self, batch: int, deadline: float) -> Sequence[Delivery]:
         try:
@@ -89,7 +85,14 @@ class NatsConsumer:
         except ConsumerGone:
             await ensure_consumer(self._connection, self._plan)
             found = await self._pull.messages(batch, deadline - time.monotonic())
-        return tuple(Delivery(self._connection, each) for each in found)
+        return tuple(delivery for each in found if (delivery := self._delivery(each)) is not None)
+
+    def _delivery(self, found: Msg) -> Delivery | None:
+        try:
+            return Delivery(self._connection, found)
+        except MalformedMessage as stray:  # whoever may publish to our inbox may send anything there
+            self._connection.warn(f"a message that {self._plan.durable} did not deliver is passed over", stray)
+            return None
 
     async def _worth_another_try(self, deadline: float) -> bool:
         """This will wait for the connection, or, where NATS answers but refuses (it may still be clearing a deleted
@@ -101,8 +104,18 @@ class NatsConsumer:
         return left_s > TRY_AGAIN_AFTER_S
 
 
+async def pending(connection: NatsConnection, plan: ConsumerPlan) -> int | None:
+    """How many messages of a consumer are not done yet, delivered or not; None where that cannot be told now."""
+    try:
+        info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
+    except _OUTAGE as failure:
+        connection.warn(f"no figures of {plan.durable}", failure)
+        return None
+    return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+
 def inbound(delivered: Msg) -> InboundMessage:
-    """The core's view of a message that JetStream delivered."""
+    """The core's view of a message that JetStream delivered. Raises MalformedMessage where it was not JetStream."""
     return InboundMessage(
         subject=delivered.subject,
         body=delivered.data,
@@ -116,4 +129,10 @@ def _attempt(reply: str) -> int:
     the rest too, moments included, which takes longer than everything else here."""
     # $JS.ACK.<stream>.<consumer>.<delivered>.… with 9 parts; with 11 or 12 there are a domain and an account before.
     parts = reply.split(".")
-    return int(parts[4 if len(parts) == 9 else 6])
+    try:
+        attempt = int(parts[4 if len(parts) == 9 else 6])
+    except (IndexError, ValueError):
+        attempt = 0
+    if attempt < 1:
+        raise MalformedMessage("it is not answered where deliveries are")
+    return attempt

@@ -19,6 +19,8 @@ ANSWER_TIMEOUT_S = 2.0
 SERVER_ENDS_EARLIER_S = 0.05
 _NANOSECONDS = 1_000_000_000
 _HEARTBEAT = "100"
+# Where deliveries are answered. Whoever may publish to our inbox may send anything there.
+_DELIVERED = "$JS.ACK."
 
 
 class ConsumerGone(Exception):
@@ -73,16 +75,19 @@ class Pull:
     async def _request(self, request: dict[str, object], batch: int, timeout_s: float) -> Sequence[Msg]:
         arrived = await self._listening()
         reply = f"{self._inbox}.{next(self._numbers)}"
-        await self._connection.client.publish(self._subject, json.dumps(request).encode(), reply=reply)
         messages: list[Msg] = []
-        with suppress(TimeoutError):  # a restarted server has forgotten the pull
-            async with asyncio.timeout(timeout_s):
-                while len(messages) < batch:
-                    message = await arrived.get()
-                    if message.reply:
-                        messages.append(message)
-                    elif message.subject == reply and self._is_end(message):  # not the end of an earlier pull
-                        break
+        async with self._connection.asking(self._subject):
+            await self._connection.client.publish(self._subject, json.dumps(request).encode(), reply=reply)
+            with suppress(TimeoutError):  # a restarted server has forgotten the pull
+                async with asyncio.timeout(timeout_s):
+                    while len(messages) < batch:
+                        message = await arrived.get()
+                        if message.reply.startswith(_DELIVERED):
+                            messages.append(message)
+                        elif message.reply:
+                            self._connection.warn("a message that no consumer delivered is passed over")
+                        elif message.subject == reply and self._is_end(message):  # not the end of an earlier pull
+                            break
         return messages
 
     async def _listening(self) -> asyncio.Queue[Msg]:

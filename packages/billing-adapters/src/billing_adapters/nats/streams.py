@@ -2,20 +2,38 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
 from billing_adapters.nats.api import ask, stream_config
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
+from billing_adapters.nats.plan import (
+    BILLING,
+    CONSUMERS,
+    MERCHANT,
+    MERCHANT_CREATED,
+    PURCHASE_UPDATED,
+    SUBJECTS,
+    WEBHOOK,
+    ConsumerPlan,
+    covers,
+)
 from billing_core.errors import PublishingUnavailable
 
-BILLING: Final = "BILLING"
-MERCHANT: Final = "MERCHANT"
-WEBHOOK: Final = "WEBHOOK"
-SUBJECTS: Final = {BILLING: "evt.billing.>", MERCHANT: "evt.merchant.>", WEBHOOK: "evt.webhook.>"}
+# Who makes streams mostly wants their names as well.
+__all__ = [
+    "BILLING",
+    "CONSUMERS",
+    "MERCHANT",
+    "MERCHANT_CREATED",
+    "PURCHASE_UPDATED",
+    "WEBHOOK",
+    "ConsumerPlan",
+    "ensure_consumer",
+    "ensure_consumers",
+    "ensure_streams",
+]
 
 _SECOND: Final = 1_000_000_000  # stream settings count in nanoseconds
 # Twice the time outbox rows are kept, and as long as a consumer that was away for weeks may need.
@@ -23,42 +41,6 @@ MAX_AGE_S = 30 * 24 * 3600
 # Covers a database that goes away for a night between the broker's confirmation and our note of it. Each id in the
 # window costs the server some 170 bytes; consumers know repeats after it by their id.
 DUPLICATE_WINDOW_S = 24 * 3600
-
-ACK_WAIT_S = 30.0
-# Messages that wait for their next attempt count too, so one platform's outage must not use this up and hold back
-# the messages of the others; and yet it bounds what a consumer that never acknowledges can take.
-MAX_ACK_PENDING = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsumerPlan:
-    """A durable consumer of ours: it takes `subject` from `stream`."""
-
-    stream: str
-    durable: str
-    subject: str
-
-    def config(self) -> ConsumerConfig:
-        """The settings it is made with. From the first message on: what was handled before is known by its id."""
-        return ConsumerConfig(
-            name=self.durable,
-            durable_name=self.durable,
-            filter_subject=self.subject,
-            deliver_policy=DeliverPolicy.ALL,
-            ack_policy=AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_S,
-            max_deliver=-1,  # giving up is our decision: such a message is parked, not forgotten
-            max_ack_pending=MAX_ACK_PENDING,
-        )
-
-
-MERCHANT_CREATED: Final = ConsumerPlan(
-    stream=MERCHANT, durable="billing-merchant-created", subject="evt.merchant.created"
-)
-PURCHASE_UPDATED: Final = ConsumerPlan(
-    stream=WEBHOOK, durable="billing-purchase-updated", subject="evt.webhook.app.purchase_updated"
-)
-CONSUMERS: Final = (MERCHANT_CREATED, PURCHASE_UPDATED)
 
 _NAME_IN_USE = 10058
 # The server could not make the stream's store: it may still be clearing away one of that name which was deleted.
@@ -160,14 +142,3 @@ def _widened(name: str, present: dict[str, Any]) -> dict[str, Any]:
         wanted["max_age"] = MAX_AGE_S * _SECOND
     wanted["duplicate_window"] = max(present.get("duplicate_window") or 0, DUPLICATE_WINDOW_S * _SECOND)
     return {key: value for key, value in wanted.items() if present.get(key) != value}
-
-
-def covers(wide: str, narrow: str) -> bool:
-    """Whether every subject that `narrow` stands for is one that `wide` stands for."""
-    wides, narrows = wide.split("."), narrow.split(".")
-    for index, part in enumerate(wides):
-        if part == ">":
-            return len(narrows) > index
-        if index >= len(narrows) or narrows[index] == ">" or part not in {"*", narrows[index]}:
-            return False
-    return len(wides) == len(narrows)

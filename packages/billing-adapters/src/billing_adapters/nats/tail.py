@@ -1,23 +1,28 @@
-"""Following a subject for people: `billing events tail`."""
+"""Following a subject for people: `billing events tail`.
+
+Messages are read from where they are stored. A consumer would have to be made for it, and whoever may make one may also
+take another service's messages, or have the stream's messages sent wherever they like.
+"""
 
 import asyncio
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from billing_adapters.nats.api import ask
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
-from billing_adapters.nats.consumer import inbound
-from billing_adapters.nats.pull import ConsumerGone, Pull
+from billing_adapters.nats.plan import SUBJECTS, covers
 from billing_core.errors import PublishingUnavailable
 from billing_core.messages import InboundMessage
 
-BATCH = 200
-WAIT_S = 2.0
-# The server forgets the consumer of a reader that was killed after this time.
-FORGOTTEN_AFTER_S = 60.0
+# Asked for at once where there is more than one message to read.
+TOGETHER: Final = 64
+LOOK_AGAIN_AFTER_S: Final = 0.25
+WAIT_S: Final = 2.0
+_NO_MESSAGE: Final = 10037
 
 
 async def tail(
@@ -25,69 +30,84 @@ async def tail(
 ) -> AsyncIterator[InboundMessage]:
     """This will yield the messages of `subject` (wildcards allowed) in order: those of the last `since_s` seconds,
     or with None only new ones. It ends with the last one there is, unless it shall `follow`: then it goes on, over
-    outages of NATS too. Nobody's consumer is touched.
+    outages of NATS too. Nothing is made or changed in NATS.
 
-    Raises PublishingUnavailable when NATS is away at first, or no stream has the subject.
+    Raises PublishingUnavailable when NATS is away or denies reading at first, or no stream of ours has the subject.
     """
-    start = _Start(since_s)
-    try:
-        stream = await connection.jetstream.find_stream_name_by_subject(subject)
-        pull = await _open(connection, stream, subject, start)
-    except NotFoundError as missing:
-        raise PublishingUnavailable(f"no stream has the subject {subject}; see `billing doctor`") from missing
-    except NATS_FAILURES as failure:
-        raise PublishingUnavailable(f"NATS cannot be read right now: {failure}") from failure
+    reading = _Reading(connection, subject, since_s)
+    begun = False
     while True:
         try:
-            found = await (pull.messages(BATCH, WAIT_S) if follow else pull.waiting_messages(BATCH))
-        except (ConsumerGone, PublishingUnavailable, *NATS_FAILURES) as failure:
-            if not follow:
-                raise PublishingUnavailable(f"NATS cannot be read right now: {failure}") from failure
+            found = await reading.more()
+        except (PublishingUnavailable, *NATS_FAILURES) as failure:
+            if not (follow and begun):
+                raise _told(failure, subject) from failure
             connection.warn("reading events interrupted", failure)
-            pull = await _reopen(connection, stream, subject, start) or pull
+            await asyncio.sleep(1)  # whatever it was, it is not asked again in a hot loop
+            await connection.wait_connected(WAIT_S)
             continue
+        begun = True
         for each in found:
-            start.after = each.metadata.sequence.stream
-            yield inbound(each)
-        if not found and not follow:
-            return
+            yield InboundMessage(
+                subject=each.subject or "", body=each.data or b"", headers=each.headers or {}, attempt=1
+            )
+        if not found:
+            if not follow:
+                return
+            await asyncio.sleep(LOOK_AGAIN_AFTER_S)
 
 
-class _Start:
+class _Reading:
     """Where to read on: after the last message seen, or from a time."""
 
-    def __init__(self, since_s: float | None) -> None:
+    def __init__(self, connection: NatsConnection, subject: str, since_s: float | None) -> None:
+        self._connection, self._subject = connection, subject
         # New ones only, too, start at a time: so those that come while NATS is away are not missed.
         self._from = datetime.now(UTC) - timedelta(seconds=since_s or 0)
-        self.after = 0
+        self._stream = next((name for name, all_ in SUBJECTS.items() if covers(all_, subject)), None)
+        self._next: int | None = None
 
-    def config(self, subject: str) -> ConsumerConfig:
-        config = ConsumerConfig(
-            name=f"billing-tail-{secrets.token_hex(8)}",
-            filter_subject=subject,
-            ack_policy=AckPolicy.NONE,
-            inactive_threshold=FORGOTTEN_AFTER_S,
-            mem_storage=True,
-            num_replicas=1,
-        )
-        if self.after:
-            config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, self.after + 1
-        else:
-            config.deliver_policy, config.opt_start_time = DeliverPolicy.BY_START_TIME, self._from
-        return config
+    async def more(self) -> Sequence[RawStreamMsg]:
+        """The next messages, of those that are there; none where there is none yet."""
+        if self._next is None and (first := await self._first()) is not None:
+            self._next = first
+        if self._next is None or (one := await self._get(self._next)) is None:
+            return ()
+        at = one.seq or 0
+        asked = await asyncio.gather(*(self._get(at + ahead) for ahead in range(1, TOGETHER)))
+        # Each is the first of its kind at its place or after it, so together they are all there are, without a gap.
+        found = {each.seq: each for each in asked if each is not None}
+        messages = [one, *(found[sequence] for sequence in sorted(found))]  # type: ignore[type-var]  # all have one
+        self._next = (messages[-1].seq or 0) + 1
+        return messages
+
+    async def _first(self) -> int | None:
+        wanted: dict[str, Any] = {"start_time": self._from.isoformat(), "next_by_subj": self._subject}
+        try:
+            found = await ask(self._connection, f"STREAM.MSG.GET.{self._of()}", wanted)
+        except NotFoundError as missing:
+            if missing.err_code != _NO_MESSAGE:
+                raise
+            return None
+        return int(found["message"]["seq"])
+
+    async def _get(self, sequence: int) -> RawStreamMsg | None:
+        try:
+            return await self._connection.jetstream.get_msg(self._of(), sequence, self._subject, next=True)
+        except NotFoundError as missing:
+            if missing.err_code != _NO_MESSAGE:
+                raise
+            return None
+
+    def _of(self) -> str:
+        if self._stream is None:
+            raise PublishingUnavailable(f"Billing knows no stream with {self._subject}")
+        return self._stream
 
 
-async def _open(connection: NatsConnection, stream: str, subject: str, start: _Start) -> Pull:
-    config = start.config(subject)
-    await connection.jetstream.add_consumer(stream, config)
-    return Pull(connection, stream=stream, consumer=str(config.name))
-
-
-async def _reopen(connection: NatsConnection, stream: str, subject: str, start: _Start) -> Pull | None:
-    await asyncio.sleep(1)  # whatever it was, it is not asked again in a hot loop
-    await connection.wait_connected(WAIT_S)
-    try:
-        return await _open(connection, stream, subject, start)
-    except (PublishingUnavailable, *NATS_FAILURES) as failure:
-        connection.warn("reading events interrupted", failure)
-        return None
+def _told(failure: Exception, subject: str) -> PublishingUnavailable:
+    if isinstance(failure, PublishingUnavailable):
+        return failure
+    if isinstance(failure, NotFoundError):
+        return PublishingUnavailable(f"no stream has the subject {subject}; see `billing doctor`")
+    return PublishingUnavailable(f"NATS cannot be read right now: {failure}")

@@ -16,11 +16,13 @@ from billing_adapters.platforms.sandbox_offer import (
     InvalidOffer,
     OfferSigner,
     SandboxOffer,
+    is_reference,
     is_reference_of,
     reference_of,
 )
 from billing_core.domain.money import MAX_AMOUNT_MINOR
 from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.pseudonyms import is_pseudonym
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MalformedMessage, PlatformUnavailable, StorageUnavailable
 from billing_core.ports.platforms import Checkout, Notice, PlatformAccount
@@ -44,6 +46,11 @@ class SandboxPlatform:
     def test_mode(self) -> bool:
         """True: no money moves."""
         return True
+
+    @property
+    def needs_domain(self) -> bool:
+        """False: nothing is called."""
+        return False
 
     @property
     def checkout_lifetime(self) -> timedelta:
@@ -76,7 +83,7 @@ class SandboxPlatform:
         self, checkouts: Sequence[tuple[str, PlatformAccount]], now: datetime
     ) -> Sequence[PaymentReport | None]:
         """This will tell of each what `look_up` would, with one question to the books. Raises PlatformUnavailable."""
-        ours = [is_reference_of(reference, account.platform_account_id) for reference, account in checkouts]
+        ours = [_is_ours(reference, account) for reference, account in checkouts]
         try:
             entries = await self._books.get_many(
                 [each for (each, _), is_ours in zip(checkouts, ours, strict=True) if is_ours]
@@ -98,7 +105,7 @@ class SandboxPlatform:
 
     async def cancel_checkout(self, platform_reference: str, account: PlatformAccount) -> None:
         """This will close a checkout at which nothing was decided. Raises PlatformUnavailable."""
-        if is_reference_of(platform_reference, account.platform_account_id):
+        if _is_ours(platform_reference, account):
             cancelled = SandboxEntry(
                 reference=platform_reference,
                 status=PaymentStatus.CANCELLED,
@@ -117,7 +124,7 @@ class SandboxPlatform:
             raise MalformedMessage(f"{place}: {error['msg']}") from wrong
         if notice.type != f"checkout.{notice.checkout.status}":
             raise MalformedMessage("payload/type: does not go with the checkout's status")
-        return Notice(platform_reference=notice.checkout.reference)
+        return Notice(platform_reference=notice.checkout.reference, platform_account_id=notice.account)
 
     # --- what the checkout page asks -------------------------------------------------------------------------------
 
@@ -150,6 +157,13 @@ class SandboxPlatform:
             return await self._books.enter(entry)
         except StorageUnavailable as away:
             raise PlatformUnavailable(NAME, "its books cannot be written right now") from away
+
+
+def _is_ours(reference: str, account: PlatformAccount) -> bool:
+    """Whether the reference is one of the account's; of an account that was redacted, one of the sandbox's."""
+    if is_pseudonym(account.platform_account_id):
+        return is_reference(reference)
+    return is_reference_of(reference, account.platform_account_id)
 
 
 def _unreadable() -> PlatformUnavailable:

@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import asyncpg
-from sqlalchemy import literal_column, select
+from sqlalchemy import ColumnElement, literal_column, select
 
 from billing_adapters.logs import get_logger
 from billing_adapters.postgres.bell import BellRope
 from billing_adapters.postgres.patience import PROMPT, Patience
-from billing_adapters.postgres.pool import Pool
+from billing_adapters.postgres.pool import Pool, PoolFigures
 from billing_adapters.postgres.refusals import is_broken, translated
+from billing_adapters.postgres.row_security import EVERY_MERCHANT, NO_MERCHANT, SETTING, narrowing
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.wire import OneStatement, Record, Transaction, Wire
 from billing_core.errors import StorageUnavailable
@@ -37,21 +38,42 @@ _SERVER_SETTINGS: Final = {
     "tcp_keepalives_count": "3",
 }
 
-_SUPERUSER: Final = Statement(select(literal_column("current_setting('is_superuser') = 'on'").label("superuser")))
+# Whether our role may do anything, or sees every merchant's rows whatever is set.
+IS_UNBOUND: Final[ColumnElement[bool]] = literal_column(
+    "(select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user)"
+)
+_UNBOUND: Final = Statement(select(IS_UNBOUND.label("unbound")))
 
 # The machine's clock as it is, also where somebody set it back.
 Now = Callable[[], datetime]
+# Told each query when it is over, as asyncpg's `LoggedQuery`.
+Queried = Callable[[Any], None]
 _now: Final[Now] = partial(datetime.now, UTC)
 
 
 class Database:
     """The connections of one process to one database. Made by `open_database`."""
 
-    def __init__(self, url: str, *, pool_size: int, application_name: str, patience: Patience, now: Now = _now) -> None:
-        self._url, self.patience, self._now = asyncpg_url(url), patience, now
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int,
+        application_name: str,
+        patience: Patience,
+        every_merchant: bool,
+        now: Now = _now,
+        queried: Queried | None = None,
+    ) -> None:
+        self._url, self.patience, self._now, self._queried = asyncpg_url(url), patience, now, queried
         # How far our clock was ahead of the server's when it was last pinged, in seconds; negative: behind.
         self.clock_ahead_s = 0.0
-        self._settings = {**_SERVER_SETTINGS, **patience.server_settings, "application_name": application_name[:63]}
+        self._settings = {
+            **_SERVER_SETTINGS,
+            **patience.server_settings,
+            SETTING: EVERY_MERCHANT if every_merchant else NO_MERCHANT,
+            "application_name": application_name[:63],
+        }
         self._pool, self._aside = self._make_pool(pool_size), self._make_pool(ASIDE_CONNECTIONS)
         self._listeners: set[Any] = set()
         self._rope = BellRope(self._command)
@@ -60,6 +82,10 @@ class Database:
     def is_crowded(self) -> bool:
         """Whether whoever wants a connection now would probably wait in vain."""
         return self._pool.is_crowded
+
+    def pool_figures(self) -> PoolFigures:
+        """How the pool stands; those aside are for leaders and not counted."""
+        return self._pool.figures
 
     async def ping(self) -> None:
         """This will ask the server for a sign of life, and warn where its clock is not ours: nobody else would tell.
@@ -96,25 +122,27 @@ class Database:
         (default: the database's patience)."""
         return self._pool.lent(partial(Wire, timeout_s=self.patience.statement_s if timeout_s is None else timeout_s))
 
-    def one_statement(self) -> AbstractAsyncContextManager[OneStatement]:
-        """This will lend a connection for a transaction of one statement, which its commit sends."""
-        return self._pool.lent(partial(OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull))
+    def one_statement(self, merchant_id: str) -> AbstractAsyncContextManager[OneStatement]:
+        """This will lend a connection for a transaction of one statement about one merchant, which its commit sends."""
+        one = partial(OneStatement, timeout_s=self.patience.statement_s, ring=self._rope.pull, merchant_id=merchant_id)
+        return self._pool.lent(one)
 
     # --- transactions ------------------------------------------------------------------------------------------------
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A new transaction (READ COMMITTED) on a connection of the pool."""
-        return self._transaction(self._pool)
+    def transaction(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[Transaction]:
+        """A new transaction (READ COMMITTED) on a connection of the pool; with a merchant id, of that merchant's rows
+        alone. Raises ValueError for what is no merchant id."""
+        return self._transaction(self._pool, None if merchant_id is None else narrowing(merchant_id))
 
     def transaction_aside(self) -> AbstractAsyncContextManager[Transaction]:
         """A new transaction on a connection beside the pool, for one that stays open while others work."""
         return self._transaction(self._aside)
 
     @asynccontextmanager
-    async def _transaction(self, pool: Pool) -> AsyncIterator[Transaction]:
+    async def _transaction(self, pool: Pool, first: str | None = None) -> AsyncIterator[Transaction]:
         async with pool.lent(_as_it_is) as connection:
             transaction = Transaction(connection, self.patience.statement_s, ring=self._rope.pull)
-            await transaction.begin(self.patience.begin_s)
+            await transaction.begin(self.patience.begin_s, first)
             try:
                 yield transaction
             except BaseException as error:
@@ -171,7 +199,9 @@ class Database:
             await wire.command(text)
 
     def _make_pool(self, size: int) -> Pool:
-        return Pool(self._url, size=size, patience=self.patience, connect_options=self._connect_options())
+        connect = asyncpg.connect if self._queried is None else partial(_connect_observed, self._queried)
+        options = self._connect_options()
+        return Pool(self._url, size=size, patience=self.patience, connect_options=options, connect=connect)
 
     def _connect_options(self) -> dict[str, Any]:
         return {
@@ -182,25 +212,49 @@ class Database:
 
 
 def open_database(
-    url: str, *, pool_size: int, application_name: str, patience: Patience = PROMPT, now: Now = _now
+    url: str,
+    *,
+    pool_size: int,
+    application_name: str,
+    patience: Patience = PROMPT,
+    every_merchant: bool = False,
+    now: Now = _now,
+    queried: Queried | None = None,
 ) -> AbstractAsyncContextManager[Database]:
     """This will hold a pool of at most `pool_size` connections while the block runs; the first is made when it is
-    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's."""
-    return Database(url, pool_size=pool_size, application_name=application_name, patience=patience, now=now)
+    needed. The URL is `postgresql://…`; `now` is the clock that is compared with the server's; `queried` is told each
+    query when it is over. Rows of merchants are seen where a statement or transaction names their merchant, and all of
+    them with `every_merchant`."""
+    return Database(
+        url,
+        pool_size=pool_size,
+        application_name=application_name,
+        patience=patience,
+        every_merchant=every_merchant,
+        now=now,
+        queried=queried,
+    )
 
 
-async def role_is_superuser(database: Database) -> bool:
-    """Whether the role we log in as may do anything, which no production role should. Raises StorageUnavailable."""
-    row = await database.row(_SUPERUSER)
+async def role_is_unbound(database: Database) -> bool:
+    """Whether the role we log in as may do anything (superuser) or is bound by no row-level security (BYPASSRLS),
+    which no production role should. Raises StorageUnavailable."""
+    row = await database.row(_UNBOUND)
     if row is None:
         raise StorageUnavailable
-    return bool(row["superuser"])
+    return bool(row["unbound"])
 
 
 def asyncpg_url(url: str) -> str:
     """The URL as asyncpg wants it, without the driver's name SQLAlchemy's URLs carry."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme.partition('+')[0]}{separator}{rest}"
+
+
+async def _connect_observed(queried: Queried, url: str, **options: Any) -> Any:
+    connection = await asyncpg.connect(url, **options)
+    connection.add_query_logger(queried)
+    return connection
 
 
 def _as_it_is(connection: Any) -> Any:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Delete, Table, bindparam, delete, select
+from sqlalchemy import BigInteger, Column, DateTime, Delete, Table, bindparam, delete, func, select
 
 from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.statements import Statement, among
-from billing_adapters.postgres.tables import idempotency_keys, inbox, outbox
+from billing_adapters.postgres.tables import idempotency_keys, inbox
 from billing_core.domain.idempotency import RequestKey
 
 
@@ -27,7 +27,14 @@ def _delete(table: Table, moment: Column[object]) -> Delete:
 _PURGE_KEYS: Final = Statement(
     _delete(idempotency_keys, idempotency_keys.c.created_at).returning(*idempotency_keys.primary_key.columns)
 )
-_PURGE_EVENTS: Final = Statement(_delete(outbox, outbox.c.published_at))
+# By a function of the owner's: workers may delete no event, only have old ones that were published deleted.
+_PURGE_EVENTS: Final = Statement(
+    select(
+        func.billing_purge_events(
+            bindparam("before", type_=DateTime(timezone=True)), bindparam("limit", type_=BigInteger())
+        ).label("purged")
+    )
+)
 _PURGE_INBOX: Final = Statement(_delete(inbox, inbox.c.received_at))
 
 
@@ -44,7 +51,8 @@ class PostgresHousekeeping:
 
     async def purge_events(self, published_before: datetime, limit: int) -> int:
         """This will forget outbox rows published before the moment, and say how many."""
-        return await self._database.run(_PURGE_EVENTS, before=published_before, limit=limit)
+        row = await self._database.row(_PURGE_EVENTS, before=published_before, limit=limit)
+        return int(row["purged"]) if row else 0
 
     async def purge_inbox(self, received_before: datetime, limit: int) -> int:
         """This will forget handled message ids older than the moment, and say how many."""

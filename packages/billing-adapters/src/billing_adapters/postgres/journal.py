@@ -1,6 +1,7 @@
 """The history of every change, and the outbox of what is announced."""
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Final
 
 from sqlalchemy import any_, bindparam, select, update
@@ -10,6 +11,7 @@ from billing_adapters.postgres.rows import HISTORY_COLUMNS, OUTBOX_COLUMNS, Valu
 from billing_adapters.postgres.statements import RowsWrite, Statement
 from billing_adapters.postgres.tables import history, merchants, outbox
 from billing_adapters.postgres.wire import Transaction
+from billing_adapters.tracing import job_traceparent
 from billing_core.domain.events import Change
 from billing_core.errors import MerchantNotFound
 from billing_core.messages import encode_event
@@ -80,10 +82,15 @@ class PostgresJournal:
 def _events(changes: Sequence[Change], sequences: dict[str, int]) -> list[Values]:
     """The outbox rows in the order given; `sequences` has each merchant's latest number, and is counted on."""
     events: list[Values] = []
+    job = job_traceparent.get()
     for change in changes:
         if change.fact is None:
             continue
+        if job is not None and change.by.traceparent is None:
+            told = replace(change, by=replace(change.by, traceparent=job))
+        else:
+            told = change
         sequence = sequences[change.merchant_id] = sequences[change.merchant_id] + 1
-        body = encode_event(change, sequence)
+        body = encode_event(told, sequence)
         events.append((change.merchant_id, sequence, change.event_id, change.fact.type, body))
     return events

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from sqlalchemy import any_, bindparam, select, update
+from sqlalchemy import Column, Text, any_, bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from billing_adapters.postgres.rows import MERCHANT_COLUMNS, merchant_of, merchant_values
+from billing_adapters.postgres.rows import MERCHANT_COLUMNS, Values, merchant_of, merchant_values
 from billing_adapters.postgres.statements import RowsWrite, Statement, arrays, given
-from billing_adapters.postgres.tables import merchants
-from billing_adapters.postgres.wire import Transaction
+from billing_adapters.postgres.tables import merchants, trial_claims
+from billing_adapters.postgres.wire import Record, Transaction
 from billing_core.domain.merchants import Merchant
 from billing_core.errors import StorageConflict
 
@@ -30,11 +30,40 @@ _ADD: Final = Statement(
     .on_conflict_do_nothing()
     .returning(_ID)
 )
+# The same, and where a shop comes back that was redacted, its trial is claimed under its name again.
+_RECOGNIZED = (*MERCHANT_COLUMNS, Column("pseudonym", Text))
+_KNOWN_AGAIN = given(_RECOGNIZED)
+_other = trial_claims.alias("other")
+_added = (
+    insert(merchants)
+    .from_select(
+        [column.name for column in MERCHANT_COLUMNS],
+        select(*[_KNOWN_AGAIN.c[each.name] for each in MERCHANT_COLUMNS]).order_by(_KNOWN_AGAIN.c.merchant_id),
+    )
+    .on_conflict_do_nothing()
+    .returning(_ID)
+    .cte("added")
+)
+_returned = (
+    update(trial_claims)
+    .values(platform_account_id=_KNOWN_AGAIN.c.platform_account_id)
+    .where(_KNOWN_AGAIN.c.merchant_id == _added.c.merchant_id)
+    .where(trial_claims.c.platform == _KNOWN_AGAIN.c.platform)
+    .where(trial_claims.c.platform_account_id == _KNOWN_AGAIN.c.pseudonym)
+    .where(
+        # Nobody has two; if it came to that all the same, the one under the name stays.
+        ~exists()
+        .where(_other.c.platform == _KNOWN_AGAIN.c.platform)
+        .where(_other.c.platform_account_id == _KNOWN_AGAIN.c.platform_account_id)
+    )
+    .cte("returned")
+)
+_ADD_KNOWN_AGAIN: Final = Statement(select(_added.c.merchant_id).add_cte(_returned))
 _SAVE: Final = RowsWrite(
     MERCHANT_COLUMNS,
     lambda given: (
         update(merchants)
-        .values({name: given.c[name] for name in ("platform_domain", "currency")})
+        .values({name: given.c[name] for name in ("platform_account_id", "platform_domain", "currency")})
         .where(given.c.merchant_id == _ID)
     ),
 )
@@ -58,22 +87,33 @@ class PostgresMerchants:
         """Those of the merchants that exist, by id; not held."""
         return await self._by_id(_GET_MANY, merchant_ids)
 
-    async def add(self, new: Sequence[Merchant]) -> Mapping[str, Merchant]:
-        """This will store those not known yet and return the ones that were known before, by id, held."""
+    async def add(
+        self, new: Sequence[Merchant], *, pseudonyms: Mapping[str, str] | None = None
+    ) -> Mapping[str, Merchant]:
+        """This will store those not known yet and return the ones that were known before, by id, held. Claims of
+        trials under the `pseudonyms` of the accounts of those stored, by merchant id, are under their names again."""
         if not new:
             return {}
         by_id = {merchant.merchant_id: merchant for merchant in reversed(new)}  # the first announcement counts
         rows = [merchant_values(merchant) for merchant in by_id.values()]
-        added = {row["merchant_id"] for row in await self._transaction.rows(_ADD, **arrays(MERCHANT_COLUMNS, rows))}
+        added = {row["merchant_id"] for row in await self._stored(rows, list(by_id), pseudonyms)}
         known = [merchant_id for merchant_id in by_id if merchant_id not in added]
         return await self._by_id(_LOCK_MANY, known) if known else {}
 
     async def save(self, changed: Sequence[Merchant]) -> None:
-        """This will store what changed of known merchants: domain and currency, nothing else may."""
+        """This will store what changed of known merchants: domain, currency and the name of the account."""
         if not changed:
             return
         rows = [merchant_values(merchant) for merchant in changed]
         await self._transaction.store(_SAVE, rows, rows=len(changed), otherwise=_not_there)
+
+    async def _stored(
+        self, rows: Sequence[Values], merchant_ids: Sequence[str], pseudonyms: Mapping[str, str] | None
+    ) -> Sequence[Record]:
+        if pseudonyms is None:
+            return await self._transaction.rows(_ADD, **arrays(MERCHANT_COLUMNS, rows))
+        known_again = [(*row, pseudonyms[each]) for row, each in zip(rows, merchant_ids, strict=True)]
+        return await self._transaction.rows(_ADD_KNOWN_AGAIN, **arrays(_RECOGNIZED, known_again))
 
     async def _by_id(self, statement: Statement, merchant_ids: Sequence[str]) -> dict[str, Merchant]:
         rows = await self._transaction.rows(statement, merchant_ids=list(merchant_ids))

@@ -9,6 +9,7 @@ And whoever could not be served in time can be told so before waiting: see `Pool
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
@@ -24,6 +25,20 @@ CLOSE_TIMEOUT_S: Final = 5.0
 CROWDED: Final = 1 / 3
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolFigures:
+    """How a pool stands: connections made, and those who wait; and since it was opened how often somebody waited, how
+    long altogether, and in vain."""
+
+    size: int
+    idle: int
+    lent: int
+    waiting: int
+    waits: int
+    waited_s: float
+    timeouts: int
 
 
 class Pool:
@@ -46,6 +61,21 @@ class Pool:
         self._all: set[Any] = set()  # idle or lent
         self._left_behind: set[asyncio.Task[Any]] = set()
         self._is_closed = False
+        self._waits, self._waited_s, self._timeouts = 0, 0.0, 0
+
+    @property
+    def figures(self) -> PoolFigures:
+        """How it stands now."""
+        idle = len(self._idle)
+        return PoolFigures(
+            size=self._size,
+            idle=idle,
+            lent=len(self._all) - idle,
+            waiting=len(self._waiting),
+            waits=self._waits,
+            waited_s=self._waited_s,
+            timeouts=self._timeouts,
+        )
 
     @property
     def is_crowded(self) -> bool:
@@ -82,14 +112,19 @@ class Pool:
             if (connection := self._warm()) is not None:
                 return connection
             self._turns.release()
-        me = object()
-        self._waiting[me] = time.monotonic()
+        me, began_s = object(), time.monotonic()
+        self._waiting[me] = began_s
         try:
             async with asyncio.timeout(self._patience.acquire_s):
                 await self._turns.acquire()
                 return self._warm() or await self._make()
+        except TimeoutError:
+            self._timeouts += 1
+            raise
         finally:
             del self._waiting[me]
+            self._waits += 1
+            self._waited_s += time.monotonic() - began_s
 
     def give_back(self, connection: Any) -> None:
         """This will have the connection for the next; one that was ended is forgotten."""

@@ -6,7 +6,21 @@ from operator import itemgetter
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import FromClause, Select, Table, Update, and_, bindparam, delete, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import Insert, insert
 
 from billing_adapters.postgres.rows import PURCHASE_COLUMNS, ids, purchase_of, purchase_values
@@ -44,13 +58,17 @@ def columns_of(table: Table) -> Select[object]:
     return select(*[table.c[name] for name in _NAMES])
 
 
-def _the_one(table: Table) -> Select[object]:
-    return columns_of(table).where(
-        table.c.merchant_id == bindparam("merchant_id"), table.c.purchase_id == bindparam("purchase_id")
+def the_one(merchant_id: ColumnElement[str]) -> CompoundSelect[object]:
+    """A merchant's purchase, live or archived."""
+    return union_all(
+        *[
+            columns_of(table).where(table.c.merchant_id == merchant_id, table.c.purchase_id == bindparam("purchase_id"))
+            for table in (purchases, archived_purchases)
+        ]
     )
 
 
-GET: Final = Statement(union_all(_the_one(purchases), _the_one(archived_purchases)))
+_GET: Final = Statement(the_one(bindparam("merchant_id", type_=purchases.c.merchant_id.type)))
 _OPEN_OF: Final = Statement(
     columns_of(purchases)
     .where(purchases.c.merchant_id == bindparam("merchant_id"), is_open(purchases))
@@ -175,7 +193,7 @@ class PostgresPurchases:
 
     async def get(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
         """The merchant's purchase, archived or not; not held."""
-        row = await self._transaction.row(GET, merchant_id=merchant_id, purchase_id=purchase_id)
+        row = await self._transaction.row(_GET, merchant_id=merchant_id, purchase_id=purchase_id)
         return None if row is None else purchase_of(row)
 
     async def open_of(self, merchant_id: str) -> Sequence[Purchase]:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     Table,
     bindparam,
+    case,
     exists,
     func,
     literal_column,
@@ -23,7 +24,8 @@ from sqlalchemy import (
 )
 
 from billing_adapters.postgres.database import Database
-from billing_adapters.postgres.purchases import GET
+from billing_adapters.postgres.purchases import the_one
+from billing_adapters.postgres.row_security import caller
 from billing_adapters.postgres.rows import (
     HISTORY_COLUMNS,
     MERCHANT_COLUMNS,
@@ -36,7 +38,7 @@ from billing_adapters.postgres.rows import (
 )
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import archived_purchases, history, merchants, purchases, trial_claims
-from billing_adapters.postgres.trials import LATEST, latest_of
+from billing_adapters.postgres.trials import latest_of
 from billing_adapters.postgres.wire import Record
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
@@ -44,20 +46,17 @@ from billing_core.domain.trials import Trial
 from billing_core.ports.storage import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
 from billing_core.views import PurchaseSummary
 
-MERCHANT: Final = Statement(select(*MERCHANT_COLUMNS).where(merchants.c.merchant_id == bindparam("merchant_id")))
-_CLAIMED: Final = Statement(
-    select(
-        exists()
-        .where(
-            trial_claims.c.platform == bindparam("platform"),
-            trial_claims.c.platform_account_id == bindparam("platform_account_id"),
-        )
-        .label("claimed")
-    )
+_GET: Final = Statement(the_one(caller()))
+_LATEST: Final = Statement(latest_of(caller()))
+MERCHANT: Final = Statement(select(*MERCHANT_COLUMNS).where(merchants.c.merchant_id == caller()))
+_claimed = exists().where(
+    trial_claims.c.platform == merchants.c.platform,
+    trial_claims.c.platform_account_id == merchants.c.platform_account_id,
 )
+_CLAIMED: Final = Statement(select(_claimed.label("claimed")).where(merchants.c.merchant_id == caller()))
 HISTORY: Final = Statement(
     select(*HISTORY_COLUMNS)
-    .where(history.c.merchant_id == bindparam("merchant_id"), history.c.subject_id == bindparam("subject_id"))
+    .where(history.c.merchant_id == caller(), history.c.subject_id == bindparam("subject_id"))
     .order_by(history.c.number)
 )
 
@@ -66,8 +65,9 @@ def _page(table: Table) -> Statement:
     """A row for each purchase, or one without; in every row the platform of the merchant, where it is known."""
     status, after = bindparam("status", type_=table.c.status.type), bindparam("after", type_=table.c.purchase_id.type)
     # Not `after is null or …`: a plan for any value could not begin at it, and would read every page before.
-    before = func.coalesce(after, literal_column(f"'{UUID(int=2**128 - 1)}'", table.c.purchase_id.type))
-    asked = select(bindparam("merchant_id", type_=table.c.merchant_id.type).label("merchant_id")).subquery("asked")
+    # Nor `coalesce`: behind row-level security only what PostgreSQL knows to tell nothing may choose where to begin.
+    before = case((after.is_(None), literal_column(f"'{UUID(int=2**128 - 1)}'", table.c.purchase_id.type)), else_=after)
+    asked = select(caller().label("merchant_id")).subquery("asked")
     page = (
         select(*shown_columns(table))
         .where(table.c.merchant_id == asked.c.merchant_id)
@@ -140,23 +140,19 @@ def _last() -> FromClause:
 def _overview() -> Statement:
     latest = latest_of(merchants.c.merchant_id).lateral("trial")
     figures, last = _figures(), _last()
-    claimed = exists().where(
-        trial_claims.c.platform == merchants.c.platform,
-        trial_claims.c.platform_account_id == merchants.c.platform_account_id,
-    )
     return Statement(
         select(
             *last.c,  # first, so that they are told apart by their place
             *[column.label(f"merchant_{column.name}") for column in MERCHANT_COLUMNS],
             *[column.label(f"trial_{column.name}") for column in latest.c],
-            claimed.label("trial_claimed"),
+            _claimed.label("trial_claimed"),
             figures.c.statuses,
             figures.c.counts,
             figures.c.credits_purchased,
             figures.c.credits_reversed.label("all_reversed"),
         )
         .select_from(merchants.outerjoin(latest, true()).outerjoin(figures, true()).outerjoin(last, true()))
-        .where(merchants.c.merchant_id == bindparam("merchant_id"))
+        .where(merchants.c.merchant_id == caller())
     )
 
 
@@ -179,12 +175,12 @@ class PostgresRecords:
 
     async def trial(self, merchant_id: str) -> Trial | None:
         """The merchant's newest trial."""
-        row = await self._row(LATEST, merchant_id=merchant_id)
+        row = await self._row(_LATEST, merchant_id=merchant_id)
         return None if row is None else trial_of(row)
 
-    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
-        """Whether the platform account has had its trial."""
-        row = await self._row(_CLAIMED, platform=platform, platform_account_id=platform_account_id)
+    async def trial_claimed(self, merchant_id: str) -> bool:
+        """Whether the merchant's platform account has had its trial; False where the merchant is not known."""
+        row = await self._row(_CLAIMED, merchant_id=merchant_id)
         return row is not None and bool(row["claimed"])
 
     async def overview(self, merchant_id: str) -> Overview | None:
@@ -207,7 +203,7 @@ class PostgresRecords:
 
     async def purchase(self, merchant_id: str, purchase_id: UUID) -> Purchase | None:
         """The merchant's purchase, archived or not."""
-        row = await self._row(GET, merchant_id=merchant_id, purchase_id=purchase_id)
+        row = await self._row(_GET, merchant_id=merchant_id, purchase_id=purchase_id)
         return None if row is None else purchase_of(row)
 
     async def purchases(self, wanted: PurchaseFilter) -> PurchasesFound:

@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from billing_adapters.postgres.tables import ONE_ACTIVE_TRIAL
+from billing_adapters.postgres.tables import ONE_ACTIVE_TRIAL, payment_claims
 from billing_core.errors import (
     BillingError,
     MerchantNotFound,
@@ -40,6 +40,15 @@ def _no_schema() -> BillingError:
     return StorageUnavailable("The database schema is missing or older than this program: run `billing db upgrade`.")
 
 
+def _no_permission() -> BillingError:
+    return StorageUnavailable(
+        "The role in BILLING_DATABASE_URL lacks a permission: run `billing db roles`, and grant the process its role."
+    )
+
+
+# The class of SQLSTATEs whose messages tell values: data exceptions.
+_ABOUT_VALUES: Final = "22"
+
 Refusal = Callable[[], BillingError]
 
 # A named constraint that callers can run into, and what it means to them. The others are invariants.
@@ -69,6 +78,9 @@ _BY_SQLSTATE: Final[tuple[tuple[str, Refusal], ...]] = (
     ("23", InvariantRefused),  # a constraint that no caller can run into
     ("42P01", _no_schema),
     ("42703", _no_schema),
+    ("42704", _no_schema),  # a type or role that is not there
+    ("42883", _no_schema),  # a function
+    ("42501", _no_permission),
     ("", StorageUnavailable),
 )
 
@@ -79,11 +91,19 @@ def refusal_of(error: BaseException) -> BillingError:
         constraint = getattr(error, "constraint_name", None)
         if constraint in REFUSALS:
             return REFUSALS[constraint]()
+        if isinstance(error, asyncpg.InsufficientPrivilegeError) and _is_anothers_row(error):
+            # Of a claim that is another merchant's nothing is seen, but that it is there.
+            return ReferenceAlreadyClaimed() if f'"{payment_claims}"' in str(error) else StorageConflict()
         state = error.sqlstate or ""
         return next(refusal for prefix, refusal in _BY_SQLSTATE if state.startswith(prefix))()
     if isinstance(error, asyncpg.DataError):  # the client's own: the value has no form on the wire
         return InvariantRefused()
     return StorageUnavailable()
+
+
+def _is_anothers_row(error: asyncpg.InsufficientPrivilegeError) -> bool:
+    """Whether row-level security refused a row: PostgreSQL has no code of its own for it, and words in many tongues."""
+    return bool(error.server_source_function == "ExecWithCheckOptions")
 
 
 def is_broken(error: BaseException | None) -> bool:
@@ -93,8 +113,19 @@ def is_broken(error: BaseException | None) -> bool:
     return error is not None  # a cancellation may have struck in the middle of a command
 
 
+def hide_values(error: BaseException) -> None:
+    """This will take the values of rows and parameters out of a foreign error: it is logged as a cause."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None  # "Failing row contains (…)", "Key (…)=(…) already exists"
+        if (error.sqlstate or "").startswith(_ABOUT_VALUES):
+            error.args = (f"{type(error).__name__} (the values are left out)",)
+    elif isinstance(error, asyncpg.DataError):
+        error.args = ("a parameter has no form on the wire (the value is left out)",)
+
+
 class Translated:
-    """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause."""
+    """A block out of which foreign errors come as Billing's own; the foreign one is kept as the cause, unless it would
+    tell the values it is about."""
 
     __slots__ = ()
 
@@ -106,6 +137,7 @@ class Translated:
     ) -> None:
         """This will raise the refusal of a foreign error."""
         if isinstance(error, FOREIGN):
+            hide_values(error)
             raise refusal_of(error) from error
 
 

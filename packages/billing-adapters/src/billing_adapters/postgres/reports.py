@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
+    case,
     func,
     literal_column,
     or_,
@@ -114,9 +115,8 @@ def _trials(by: SalesKey | None) -> Statement:
 
 def _page(table: Table, *, archived: bool) -> Select[Any]:
     # Limited by itself, so that each table is read from where the page before ended, and no further than the page.
-    after = func.coalesce(
-        bindparam("after", type_=table.c.purchase_id.type), literal_column(f"'{_NEVER}'", table.c.purchase_id.type)
-    )
+    given = bindparam("after", type_=table.c.purchase_id.type)
+    after = case((given.is_(None), literal_column(f"'{_NEVER}'", table.c.purchase_id.type)), else_=given)
     page = (
         columns_of(table)
         .add_columns(literal_column(str(archived).lower(), Boolean()).label("archived"))

@@ -8,6 +8,7 @@ from billing_adapters.postgres.database import Database
 from billing_adapters.postgres.journal import PostgresJournal
 from billing_adapters.postgres.keys import PostgresKeyRecords
 from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.row_security import caller
 from billing_adapters.postgres.rows import (
     KEY_COLUMNS,
     MERCHANT_COLUMNS,
@@ -39,7 +40,7 @@ _LOOK: Final = Statement(
         ),
     )
     .outerjoin(purchases, and_(purchases.c.merchant_id == merchants.c.merchant_id, is_open(purchases)))
-    .where(merchants.c.merchant_id == bindparam("merchant_id"))
+    .where(merchants.c.merchant_id == caller())
     .order_by(purchases.c.purchase_id.desc())
 )
 _MERCHANT: Final = {f"merchant_{column.name}": column.name for column in MERCHANT_COLUMNS}
@@ -72,7 +73,7 @@ class PostgresPurchaseRequests:
     async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
         """This will store a new purchase, its changes and its key. Raises StorageConflict where the merchant has had
         an event since, or the key is in use."""
-        async with self._database.one_statement() as all_of_it:
+        async with self._database.one_statement(standing.merchant.merchant_id) as all_of_it:
             all_of_it.sequences[standing.merchant.merchant_id] = standing.sequence
             await PostgresPurchases(all_of_it).add([opened.purchase])
             await PostgresJournal(all_of_it).record(opened.changes)
@@ -82,7 +83,7 @@ class PostgresPurchaseRequests:
     async def hand_out(self, before: Purchase, taken: PurchaseDecision, held: KeyRecord, answered: KeyRecord) -> None:
         """This will store the purchase with the checkout it took, and the answer under its key. Raises StorageConflict
         where the purchase or what is remembered of the key is not what it was, or the reference is another's."""
-        async with self._database.one_statement() as all_of_it:
+        async with self._database.one_statement(before.merchant_id) as all_of_it:
             # In the order of whoever settles it meanwhile: the purchase first, then the claim.
             await PostgresPurchases(all_of_it).replace(before, taken.purchase)
             await PostgresPurchases(all_of_it).claim([taken.purchase])

@@ -20,6 +20,7 @@ from billing_core.domain.payments import DisputeStatus
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.reviews import NO_REVIEW, Review, ReviewFinding
 from billing_core.domain.trials import Trial, TrialStatus
+from billing_core.ports.privacy import PrivacyRecord
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage
 
@@ -344,6 +345,31 @@ def parked_message_of(row: Row) -> ParkedMessage:
     if values["replayed_at"] == at:  # it left those that wait by being dropped
         values["replayed_at"] = None
     return ParkedMessage(**values, dropped=Dropped(at=at, by=by, reason=reason))
+
+
+# --- people's data ---------------------------------------------------------------------------------------------------
+
+PRIVACY_COLUMNS = tuple(tables.privacy_records.c)
+
+
+def privacy_values(record: PrivacyRecord) -> Values:
+    """The record in the order of PRIVACY_COLUMNS."""
+    return (
+        record.record_id,
+        record.at,
+        str(record.what),
+        record.platform,
+        record.account,
+        record.merchant_id,
+        record.actor,
+        str(record.reason),
+        record.key_id,
+    )
+
+
+def privacy_record_of(row: Row) -> PrivacyRecord:
+    """The record of a row."""
+    return PrivacyRecord(**row)
 
 
 def storable(written: str) -> str:

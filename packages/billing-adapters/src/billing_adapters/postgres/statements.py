@@ -26,6 +26,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import asyncpg as _asyncpg
 from sqlalchemy.sql.elements import ClauseElement
 
+from billing_adapters.postgres.row_security import CALLER_DOMAIN
+
 # SQLAlchemy ships no types for making a dialect.
 _DIALECT = _asyncpg.dialect()  # type: ignore[no-untyped-call]
 
@@ -102,10 +104,11 @@ class RowsWrite:
 
 
 @cache
-def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None) -> str:
+def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = None, *, narrowed: bool = False) -> str:
     """One statement that does several writes and gives how many rows each of them had, in columns `w0 …`. Its
     arguments are theirs, one after the other. Each sees the tables as they were before all of them, so no two may be
-    of one table. Where `rows` says how many rows each should have, others are an error (a division by zero)."""
+    of one table. Where `rows` says how many rows each should have, others are an error (a division by zero).
+    `narrowed` to one merchant's rows, whose id is the last argument."""
     parts, before = [], 0
     for place, write in enumerate(writes):
         parts.append(f"w{place} as ({_from(write.text, before)})")
@@ -115,8 +118,10 @@ def together(writes: tuple[Write, ...], rows: tuple[int | None, ...] | None = No
         counts = [
             count if many is None else f"1 / ({count} = {many})::int" for count, many in zip(counts, rows, strict=True)
         ]
-    named = ", ".join(f"{count} as w{place}" for place, count in enumerate(counts))
-    return f"with {', '.join(parts)} select {named}"
+    named = [f"{count} as w{place}" for place, count in enumerate(counts)]
+    if narrowed:
+        named.append(f"${before + 1}::{CALLER_DOMAIN} as merchant_id")
+    return f"with {', '.join(parts)} select {', '.join(named)}"
 
 
 def _from(text: str, before: int) -> str:

@@ -161,11 +161,6 @@ class PostgresSupport:
         row = await self._database.row(_PARKED)
         return int(row["waiting"]) if row else 0
 
-    async def clock_ahead_s(self) -> float:
-        """How far this process's clock is ahead of the database's, in seconds; negative where it is behind."""
-        await self._database.ping()
-        return self._database.clock_ahead_s
-
     async def trials_of(self, merchant_id: str) -> Sequence[Trial]:
         """All of a merchant's trials, newest first, refused ones included."""
         return [trial_of(row) for row in await self._database.rows(_TRIALS, merchant_id=merchant_id)]

@@ -136,6 +136,9 @@ trial_claims = Table(
 # --- purchases -------------------------------------------------------------------------------------------------------
 
 
+FIGURES = ["status", "completed_at", "credits", "bonus_credits", "credits_reversed"]
+
+
 def _purchase_table(name: str) -> Table:
     return Table(
         name,
@@ -170,7 +173,8 @@ def _purchase_table(name: str) -> Table:
         Column("further_findings", Text, nullable=False, server_default=""),
         Column("dismissed", Text, nullable=False, server_default=""),
         Column("paid_minor", BigInteger, nullable=True),
-        PrimaryKeyConstraint("merchant_id", "purchase_id"),
+        # With the figures every merchant is shown beside its key, they are added up without reading a purchase.
+        PrimaryKeyConstraint("merchant_id", "purchase_id", postgresql_include=FIGURES),
         UniqueConstraint("purchase_id"),  # event ids are made from it alone; support asks by it
         ForeignKeyConstraint(["merchant_id"], ["merchants.merchant_id"]),
         *_purchase_checks(),
@@ -369,6 +373,34 @@ Index(
     postgresql_where=is_waiting,
 )
 Index("parked_messages_newest", parked_messages.c.parked_at, parked_messages.c.parked_id)
+
+
+# --- people's data ---------------------------------------------------------------------------------------------------
+
+# What was asked about people's data, and what was redacted. `account` is a pseudonym and never a name.
+privacy_records = Table(
+    "privacy_records",
+    metadata,
+    Column("record_id", Uuid, nullable=False),
+    moment("at"),
+    text_column("what"),
+    text_column("platform"),
+    text_column("account", nullable=True),
+    text_column("merchant_id", nullable=True),
+    text_column("actor"),
+    text_column("reason"),
+    text_column("key_id", nullable=True),
+    PrimaryKeyConstraint("record_id"),
+    length("what", 64),
+    length("platform", 64),
+    CheckConstraint("account ~ '^redacted:[0-9a-f]{64}$'", name="account_tells_nothing"),
+    length("merchant_id", 128),
+    length("actor", 255),
+    length("reason", 1000, shortest=0),
+    length("key_id", 64),
+)
+Index("privacy_records_of_merchant", privacy_records.c.merchant_id, privacy_records.c.at)
+Index("privacy_records_key", privacy_records.c.key_id, postgresql_where=privacy_records.c.key_id.is_not(None))
 
 
 # --- jobs and the sandbox --------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, any_, bindparam, literal_column, select, update
+from sqlalchemy import Boolean, ColumnElement, Select, any_, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import TRIAL_COLUMNS, trial_of, trial_values
@@ -29,12 +29,27 @@ def latest_of(merchant_id: ColumnElement[str]) -> Select[Any]:
     )
 
 
-LATEST: Final = Statement(latest_of(bindparam("merchant_id", type_=trials.c.merchant_id.type)))
+_LATEST: Final = Statement(latest_of(bindparam("merchant_id", type_=trials.c.merchant_id.type)))
 _CLAIM: Final = Statement(
     insert(trial_claims)
     .values({column.name: bindparam(column.name, type_=column.type) for column in trial_claims.c})
     .on_conflict_do_nothing()
 )
+# Asked of the owner: the claim may be another merchant's, which a transaction of one does not see.
+_under_its_pseudonym: ColumnElement[bool] = func.billing_trial_is_claimed(
+    bindparam("platform", type_=trial_claims.c.platform.type),
+    bindparam("pseudonym", type_=trial_claims.c.platform_account_id.type),
+    type_=Boolean,
+)
+_CLAIM_UNLESS_REDACTED: Final = Statement(
+    insert(trial_claims)
+    .from_select(
+        [column.name for column in trial_claims.c],
+        select(*[bindparam(column.name, type_=column.type) for column in trial_claims.c]).where(~_under_its_pseudonym),
+    )
+    .on_conflict_do_nothing()
+)
+_IS_REDACTED: Final = Statement(select(_under_its_pseudonym.label("redacted")))
 _LOCK_CLAIM: Final = Statement(
     select(trial_claims.c.merchant_id, trial_claims.c.trial_id)
     .where(trial_claims.c.platform == bindparam("platform"))
@@ -98,18 +113,22 @@ class PostgresTrials:
 
     async def latest(self, merchant_id: str) -> Trial | None:
         """The merchant's newest trial, refused ones included."""
-        row = await self._transaction.row(LATEST, merchant_id=merchant_id)
+        row = await self._transaction.row(_LATEST, merchant_id=merchant_id)
         return None if row is None else trial_of(row)
 
-    async def claim(self, trial: Trial) -> bool:
-        """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for."""
-        claimed = await self._transaction.run(
-            _CLAIM,
-            platform=trial.platform,
-            platform_account_id=trial.platform_account_id,
-            merchant_id=trial.merchant_id,
-            trial_id=trial.trial_id,
-        )
+    async def claim(self, trial: Trial, *, pseudonym: str | None = None) -> bool:
+        """This will claim the trial of the trial's platform account, for ever; a claim under way is waited for.
+        Raises StorageConflict where it was put under the pseudonym meanwhile."""
+        account = {"platform": trial.platform, "platform_account_id": trial.platform_account_id}
+        owner = {"merchant_id": trial.merchant_id, "trial_id": trial.trial_id}
+        if pseudonym is None:
+            return await self._transaction.run(_CLAIM, **account, **owner) == 1
+        claimed = await self._transaction.run(_CLAIM_UNLESS_REDACTED, **account, **owner, pseudonym=pseudonym)
+        if claimed:
+            # Whoever was putting the claim under its pseudonym was waited for, and is seen now.
+            row = await self._transaction.row(_IS_REDACTED, platform=trial.platform, pseudonym=pseudonym)
+            if row is None or row["redacted"]:
+                raise StorageConflict("the shop's trial was put under its pseudonym meanwhile")
         return claimed == 1
 
     async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:

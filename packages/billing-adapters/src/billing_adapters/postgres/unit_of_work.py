@@ -15,6 +15,7 @@ from billing_adapters.postgres.keys import PostgresKeyRecords
 from billing_adapters.postgres.merchants import PostgresMerchants
 from billing_adapters.postgres.parked import PostgresParkedMessages
 from billing_adapters.postgres.purchases import PostgresPurchases
+from billing_adapters.postgres.redactions import PostgresRedactions
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.trials import PostgresTrials
 from billing_adapters.postgres.wire import Transaction
@@ -36,6 +37,7 @@ class PostgresUnitOfWork:
         self.inbox = PostgresInbox(transaction)
         self.keys = PostgresKeyRecords(transaction)
         self.parked = PostgresParkedMessages(transaction)
+        self.redactions = PostgresRedactions(transaction)
 
     async def now(self) -> datetime:
         """The moment by the database's clock."""
@@ -60,11 +62,11 @@ class PostgresUnits:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """A new transaction, for `async with`."""
-        return self._open()
+    def __call__(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`; with a merchant id, that merchant's alone."""
+        return self._open(merchant_id)
 
     @asynccontextmanager
-    async def _open(self) -> AsyncIterator[UnitOfWork]:
-        async with self._database.transaction() as transaction:
+    async def _open(self, merchant_id: str | None) -> AsyncIterator[UnitOfWork]:
+        async with self._database.transaction(merchant_id) as transaction:
             yield PostgresUnitOfWork(transaction)

@@ -80,9 +80,11 @@ class Transaction(Wire):
         # The number of the latest event of each merchant whose row this transaction holds.
         self.sequences: dict[str, int] = {}
 
-    async def begin(self, timeout_s: float) -> None:
-        """This will open the transaction. A server that hangs is noticed here."""
-        await self.command("begin isolation level read committed", timeout_s=timeout_s)
+    async def begin(self, timeout_s: float, first: str | None = None) -> None:
+        """This will open the transaction, with the command that comes `first` in it. A server that hangs is noticed
+        here."""
+        begin = "begin isolation level read committed"
+        await self.command(begin if first is None else f"{begin}; {first}", timeout_s=timeout_s)
 
     async def rows(self, statement: Statement, **values: object) -> list[Record]:
         """This will run the statement after what was to be written, and return every row."""
@@ -165,7 +167,12 @@ class OneStatement(Transaction):
     """A transaction that is a single statement: every write of it, or none where one touches other rows than it
     should. It asks nothing and holds nothing, and needs neither begin nor commit of the server's."""
 
-    __slots__ = ()
+    __slots__ = ("_merchant_id",)
+
+    def __init__(self, connection: Any, timeout_s: float, *, ring: Callable[[], None], merchant_id: str) -> None:
+        """This will write rows of one merchant and no other's."""
+        super().__init__(connection, timeout_s, ring=ring)
+        self._merchant_id = merchant_id
 
     async def flush(self) -> None:
         """Not here. Raises RuntimeError: whatever would ask, or write a table twice, needs a transaction."""
@@ -175,9 +182,10 @@ class OneStatement(Transaction):
         """This will write. Raises StorageConflict, with nothing written, where a row is not as it was expected."""
         writes, rows = tuple(each.write for each in self._pending), tuple(each.rows for each in self._pending)
         arguments = [argument for each in self._pending for argument in each.arguments]
+        text = together(writes, rows, narrowed=True)
         with translated:
             try:
-                await self._connection.fetchrow(together(writes, rows), *arguments, timeout=self._timeout_s)
+                await self._connection.fetchrow(text, *arguments, self._merchant_id, timeout=self._timeout_s)
             except asyncpg.DivisionByZeroError as changed:
                 raise StorageConflict("what was expected has changed meanwhile") from changed
         if self.announces:

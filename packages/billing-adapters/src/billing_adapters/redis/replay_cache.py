@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from billing_adapters.logs import get_logger
 from billing_adapters.redis.client import REDIS_FAILURES
+from billing_adapters.redis.refusals import CODE, refusal
 from billing_adapters.redis.together import CommandsTogether
 from billing_core.domain.idempotency import REMEMBERED_FOR, Answer, RequestKey
 from billing_core.ports.idempotency import RememberedAnswer
@@ -74,18 +75,25 @@ class RedisReplayCache:
         except REDIS_FAILURES as failure:  # the database knows the answer too
             self._failing = True
             self._left_alone_until = time.monotonic() + LEFT_ALONE_S
-            self._warn("Redis is away; repeated requests are answered from the database", failure)
+            self._warn_of(failure)
             return None
         if self._failing:
             self._failing, self._left_alone_until = False, 0.0
             self._log.info("Redis is back")
         return answer
 
-    def _warn(self, event: str, failure: object) -> None:
+    def _warn_of(self, failure: Exception) -> None:
+        why = refusal(failure)
+        if why is None:
+            self._warn("Redis is away; repeated requests are answered from the database", failure)
+        else:
+            self._warn("Redis refuses Billing; repeated requests are answered from the database", why, code=CODE)
+
+    def _warn(self, event: str, failure: object, **more: object) -> None:
         now = time.monotonic()
         if now - self._warned_at >= WARN_EVERY_S:
             self._warned_at = now
-            self._log.warning(event, error=repr(failure))
+            self._log.warning(event, error=failure if isinstance(failure, str) else repr(failure), **more)
 
 
 def _name(key: RequestKey) -> str:

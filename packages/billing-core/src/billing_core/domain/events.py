@@ -24,10 +24,12 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+# A day short of either end of what a datetime holds, whose moments may have none in UTC.
+_EARLIEST, _LATEST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 Timestamp = Annotated[
     AwareDatetime,
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
-    Field(json_schema_extra={"format": "date-time"}),
+    Field(ge=_EARLIEST, le=_LATEST, json_schema_extra={"format": "date-time"}),
 ]
 
 

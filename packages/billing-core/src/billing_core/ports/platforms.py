@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 from billing_core.domain.merchants import Merchant
@@ -21,7 +22,8 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformAccount:
-    """Whose checkout it is."""
+    """Whose checkout it is. Of an account that was redacted only the pseudonym is known: it is taken for the account's
+    whose the reference in question is, because one purchase alone has claimed that."""
 
     platform_account_id: str
     platform_domain: str | None
@@ -62,6 +64,11 @@ class PaymentPlatform(Protocol):
     @property
     def test_mode(self) -> bool:
         """Whether its payments move no real money."""
+        ...
+
+    @property
+    def needs_domain(self) -> bool:
+        """Whether it is called at the account's own domain. A merchant's domain is kept for such platforms alone."""
         ...
 
     @property
@@ -115,6 +122,29 @@ class LooksUpMany(PaymentPlatform, Protocol):
         self, checkouts: Sequence[tuple[str, PlatformAccount]], now: datetime
     ) -> Sequence[PaymentReport | None]:
         """This will tell of each platform reference with its account what `look_up` would, in the order given."""
+        ...
+
+
+class PrivacyTopic(StrEnum):
+    """What a platform may ask about people's data, in our words."""
+
+    CUSTOMER_DATA = "customer data asked for"
+    CUSTOMER_REDACTION = "customer to be redacted"
+    SHOP_REDACTION = "shop to be redacted"
+
+
+@runtime_checkable
+class AsksForPrivacy(PaymentPlatform, Protocol):
+    """A platform that passes on what people ask about their data (Shopify's compliance webhooks)."""
+
+    @property
+    def privacy_topics(self) -> Mapping[str, PrivacyTopic]:
+        """What each of its topics asks for."""
+        ...
+
+    def read_shop(self, payload: Mapping[str, Any]) -> str:
+        """The platform account a request is about. Raises MalformedMessage where the platform could not have sent
+        it."""
         ...
 
 

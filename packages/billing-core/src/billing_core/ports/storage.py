@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from billing_core.domain.events import Change
@@ -21,6 +21,9 @@ from billing_core.domain.trials import Trial
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.views import PurchaseSummary
+
+if TYPE_CHECKING:  # it speaks of what is stored here
+    from billing_core.ports.privacy import Redactions
 
 
 class Merchants(Protocol):
@@ -34,12 +37,18 @@ class Merchants(Protocol):
         """Those of the merchants that exist, by id; not held."""
         ...
 
-    async def add(self, merchants: Sequence[Merchant]) -> Mapping[str, Merchant]:
-        """This will store those not known yet and return the ones that were known before, by id, held."""
+    async def add(
+        self, merchants: Sequence[Merchant], *, pseudonyms: Mapping[str, str] | None = None
+    ) -> Mapping[str, Merchant]:
+        """This will store those not known yet and return the ones that were known before, by id, held.
+
+        `pseudonyms` are those of the merchants' accounts, by merchant id: where a merchant is stored whose account's
+        trial is claimed under the pseudonym, it is claimed under the account's name again.
+        """
         ...
 
     async def save(self, merchants: Sequence[Merchant]) -> None:
-        """This will store what changed of known merchants."""
+        """This will store what changed of known merchants: domain, currency, and the name of the account."""
         ...
 
 
@@ -58,9 +67,10 @@ class Trials(Protocol):
         """The merchant's newest trial, refused ones included."""
         ...
 
-    async def claim(self, trial: Trial) -> bool:
-        """This will claim the trial of the trial's platform account, for ever. False where it was claimed before;
-        of any number of claims at once exactly one is True. A claim that is merely held keeps nobody waiting."""
+    async def claim(self, trial: Trial, *, pseudonym: str | None = None) -> bool:
+        """This will claim the trial of the trial's platform account, for ever. False where it was claimed before, under
+        the account's name or its `pseudonym`; of any number of claims at once exactly one is True. A claim that is
+        merely held keeps nobody waiting. Raises StorageConflict where it is put under the pseudonym meanwhile."""
         ...
 
     async def lock_claim(self, platform: str, platform_account_id: str) -> TrialClaim | None:
@@ -277,6 +287,8 @@ class UnitOfWork(Protocol):
     def keys(self) -> KeyRecords: ...
     @property
     def parked(self) -> ParkedMessages: ...
+    @property
+    def redactions(self) -> "Redactions": ...
 
     async def now(self) -> datetime:
         """The moment by the storage's own clock, which all processes share."""
@@ -294,8 +306,10 @@ class UnitOfWork(Protocol):
 class OpenUnitOfWork(Protocol):
     """Opens transactions."""
 
-    def __call__(self) -> AbstractAsyncContextManager[UnitOfWork]:
-        """A new transaction, for `async with`."""
+    def __call__(self, merchant_id: str | None = None) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A new transaction, for `async with`. With a merchant id it is that merchant's alone: the rows of others are
+        as if they were not there, and writing one raises StorageConflict. A merchant's own request is never given
+        more; without one, who works for everybody sees everybody."""
         ...
 
 
@@ -446,8 +460,9 @@ class BillingRecords(Protocol):
         """The merchant's newest trial."""
         ...
 
-    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
-        """Whether the platform account has had its trial."""
+    async def trial_claimed(self, merchant_id: str) -> bool:
+        """Whether the merchant's platform account has had its trial, under whichever merchant id; False for a merchant
+        nobody announced."""
         ...
 
     async def overview(self, merchant_id: str) -> Overview | None:

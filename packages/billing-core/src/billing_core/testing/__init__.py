@@ -20,15 +20,18 @@ if TYPE_CHECKING:
         an_origin,
     )
     from billing_core.testing.clock import MOMENT, FixedClock, SequentialIds
-    from billing_core.testing.events import assert_event, decode
+    from billing_core.testing.event_builders import MerchantEvents, an_event
+    from billing_core.testing.events import assert_event, assert_sequence, decode, event_faults
     from billing_core.testing.in_memory_billing import InMemoryBilling
     from billing_core.testing.memory import (
         InMemoryPublisher,
         InMemoryReplayCache,
         InMemorySender,
         InMemoryStorage,
+        InMemoryUsage,
     )
     from billing_core.testing.scripted_platform import ScriptedPlatform
+    from billing_core.testing.up import RunningBilling, running_billing
 
 _HOME = {
     "MOMENT": "clock",
@@ -38,6 +41,9 @@ _HOME = {
     "InMemoryReplayCache": "memory",
     "InMemorySender": "memory",
     "InMemoryStorage": "memory",
+    "InMemoryUsage": "memory",
+    "MerchantEvents": "event_builders",
+    "RunningBilling": "up",
     "ScriptedPlatform": "scripted_platform",
     "SequentialIds": "clock",
     "a_caller": "builders",
@@ -47,10 +53,14 @@ _HOME = {
     "a_purchase_updated": "builders",
     "a_report": "builders",
     "a_trial": "builders",
+    "an_event": "event_builders",
     "an_offer": "builders",
     "an_origin": "builders",
     "assert_event": "events",
+    "assert_sequence": "events",
     "decode": "events",
+    "event_faults": "events",
+    "running_billing": "up",
 }
 
 __all__ = [
@@ -61,6 +71,9 @@ __all__ = [
     "InMemoryReplayCache",
     "InMemorySender",
     "InMemoryStorage",
+    "InMemoryUsage",
+    "MerchantEvents",
+    "RunningBilling",
     "ScriptedPlatform",
     "SequentialIds",
     "a_caller",
@@ -70,10 +83,14 @@ __all__ = [
     "a_purchase_updated",
     "a_report",
     "a_trial",
+    "an_event",
     "an_offer",
     "an_origin",
     "assert_event",
+    "assert_sequence",
     "decode",
+    "event_faults",
+    "running_billing",
 ]
 
 

@@ -2,35 +2,51 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import partial
 
 from billing_core.domain.events import Fact
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.packs import Catalog, PriceBook, default_catalog
+from billing_core.domain.pseudonyms import Pseudonyms
+from billing_core.domain.rate_limits import RateLimit
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.messages import Event, decode_event
+from billing_core.ports.clock import Clock
 from billing_core.ports.publishing import OutboxEvent
 from billing_core.testing.builders import a_caller, a_merchant, a_merchant_created, a_purchase_updated, a_request_key
 from billing_core.testing.clock import FixedClock, SequentialIds
-from billing_core.testing.memory import InMemoryPublisher, InMemoryReplayCache, InMemorySender, InMemoryStorage
+from billing_core.testing.memory import (
+    InMemoryPublisher,
+    InMemoryReplayCache,
+    InMemorySender,
+    InMemoryStorage,
+    InMemoryUsage,
+)
 from billing_core.testing.scripted_platform import ScriptedPlatform
+from billing_core.use_cases import handle_webhooks, register_merchants
 from billing_core.use_cases.activate_trial import ActivateTrial
+from billing_core.use_cases.answer_privacy_requests import AnswerPrivacyRequests
 from billing_core.use_cases.archive_purchases import ArchivePurchases
 from billing_core.use_cases.ask_platforms import AskPlatforms
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.check_purchases import CheckPurchases, ExpirePurchases, ReconcilePurchases
+from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.create_purchase import CreatePurchase, PurchaseRequest
 from billing_core.use_cases.drop_parked import DropParked
 from billing_core.use_cases.expire_trials import ExpireTrials, RemindTrials
+from billing_core.use_cases.export_merchant import ExportMerchant
 from billing_core.use_cases.export_purchases import ExportPurchases
 from billing_core.use_cases.follow_refunds import FollowRefunds
 from billing_core.use_cases.grant_credits import GrantCredits
 from billing_core.use_cases.handle_webhooks import HandleWebhooks
 from billing_core.use_cases.inbound import Outcome
 from billing_core.use_cases.jobs import Job, RunDueJobs, ScheduledJob
+from billing_core.use_cases.limit_requests import LimitRequests
 from billing_core.use_cases.operate_purchases import OperatePurchases
 from billing_core.use_cases.operate_trials import OperateTrials
 from billing_core.use_cases.purge_idempotency import PurgeIdempotency
 from billing_core.use_cases.read_billing import ReadBilling
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.use_cases.register_merchants import RegisterMerchants
 from billing_core.use_cases.relay_events import RelayEvents
 from billing_core.use_cases.replay_parked import ReplayParked
@@ -39,6 +55,15 @@ from billing_core.use_cases.settle_purchases import SettlePurchases
 from billing_core.views import PurchaseView, adapter
 
 RETURN_URL = "https://shop.example/billing"
+SAMPLE_PSEUDONYMS = Pseudonyms(b"sample-redaction-key-of-the-test-kit")
+
+
+# So much that no test meets it by the way.
+A_LIMIT = RateLimit(per_minute=60_000, burst=6_000)
+
+
+def _microseconds(clock: Clock) -> int:
+    return int(clock.now().timestamp() * 1_000_000)
 
 
 class InMemoryBilling:
@@ -56,12 +81,13 @@ class InMemoryBilling:
         clock: FixedClock | None = None,
         storage: InMemoryStorage | None = None,
         return_urls: ReturnUrlPolicy | None = None,
+        pseudonyms: Pseudonyms | None = SAMPLE_PSEUDONYMS,
     ) -> None:
         catalog = catalog or default_catalog()
         self.price_book = catalog if isinstance(catalog, PriceBook) else PriceBook.of(catalog)
         self.platforms = {platform.name: platform for platform in platforms} or {"sandbox": ScriptedPlatform()}
         self.platform = next(iter(self.platforms.values()))
-        self.clock = clock or FixedClock()
+        self.clock, self.pseudonyms = clock or FixedClock(), pseudonyms
         self.storage = storage or InMemoryStorage(self.clock)
         self.new_id = SequentialIds(self.clock, self.storage.numbers)
         self.replays, self.publisher, self.sender = InMemoryReplayCache(), InMemoryPublisher(), InMemorySender()
@@ -110,10 +136,26 @@ class InMemoryBilling:
     def _wire_requests(self, return_urls: ReturnUrlPolicy) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
         self.read = ReadBilling(records=self.storage.records, price_book=self.price_book, clock=clock)
+        now_us = partial(_microseconds, clock)
+        self.limit_requests = LimitRequests(limit=A_LIMIT, usage=InMemoryUsage(now_us), now_us=now_us)
         self.report_sales = ReportSales(reports=self.storage.reports)
         self.export_purchases = ExportPurchases(reports=self.storage.reports)
+        self.export_merchant = ExportMerchant(data=self.storage.data, clock=clock)
+        self.redact_merchants = RedactMerchants(
+            units=units,
+            data=self.storage.data,
+            replays=self.replays,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
+        )
         self.activate_trial = ActivateTrial(
-            units=units, replays=self.replays, price_book=self.price_book, clock=clock, new_id=new_id
+            units=units,
+            replays=self.replays,
+            price_book=self.price_book,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
         )
         self.operate_trials = OperateTrials(units=units, price_book=self.price_book, clock=clock, new_id=new_id)
         self.grant_credits = GrantCredits(units=units, price_book=self.price_book)
@@ -131,12 +173,33 @@ class InMemoryBilling:
     def _wire_messages(self) -> None:
         units, clock, new_id = self.storage.units, self.clock, self.new_id
         self.ask = AskPlatforms(platforms=self.platforms)
-        self.settle = SettlePurchases(units=units, price_book=self.price_book, clock=clock)
+        self.settle = SettlePurchases(units=units, price_book=self.price_book, clock=clock, pseudonyms=self.pseudonyms)
         self.register_merchants = RegisterMerchants(
-            units=units, platforms=self.platforms.keys(), clock=clock, new_id=new_id
+            units=units, platforms=self.platforms, clock=clock, new_id=new_id, pseudonyms=self.pseudonyms
+        )
+        self.answer_privacy_requests = AnswerPrivacyRequests(
+            units=units,
+            platforms=self.platforms,
+            redact=self.redact_merchants,
+            clock=clock,
+            new_id=new_id,
+            pseudonyms=self.pseudonyms,
         )
         self.handle_webhooks = HandleWebhooks(
-            units=units, platforms=self.platforms, ask=self.ask, settle=self.settle, clock=clock, new_id=new_id
+            units=units,
+            platforms=self.platforms,
+            ask=self.ask,
+            settle=self.settle,
+            clock=clock,
+            new_id=new_id,
+            privacy=self.answer_privacy_requests,
+            pseudonyms=self.pseudonyms,
+        )
+        self.consume_merchants = ConsumeMessages(
+            source=register_merchants.SOURCE, handle=self.register_merchants, units=units, clock=clock, new_id=new_id
+        )
+        self.consume_webhooks = ConsumeMessages(
+            source=handle_webhooks.SOURCE, handle=self.handle_webhooks, units=units, clock=clock, new_id=new_id
         )
         self.replay_parked = ReplayParked(units=units, sender=self.sender, clock=clock)
         self.drop_parked = DropParked(units=units, clock=clock)
@@ -154,6 +217,7 @@ class InMemoryBilling:
             settle=self.settle,
             runs=storage.runs,
             clock=clock,
+            pseudonyms=self.pseudonyms,
         )
         self.expire_trials = ExpireTrials(units=units, clock=clock)
         self.remind_trials = RemindTrials(units=units, clock=clock)

@@ -3,6 +3,7 @@
 It loads before anything else in a test run, so it imports nothing heavy until a fixture is asked for.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from billing_core.testing.clock import FixedClock
     from billing_core.testing.in_memory_billing import InMemoryBilling
     from billing_core.testing.scripted_platform import ScriptedPlatform
+    from billing_core.testing.up import RunningBilling
 
 pytest.register_assert_rewrite("billing_core.testing.contracts", "billing_core.testing.events")
 
@@ -37,3 +39,15 @@ def billing(clock: "FixedClock", scripted_platform: "ScriptedPlatform") -> "InMe
     from billing_core.testing.in_memory_billing import InMemoryBilling
 
     return InMemoryBilling(clock=clock, platforms=[scripted_platform])
+
+
+@pytest.fixture(scope="session")
+def billing_up(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RunningBilling]":
+    """The whole service as `billing up --json` runs it, for the session; skipped where `billing` is not installed."""
+    from billing_core.testing.up import find_billing, running_billing
+
+    command = find_billing()
+    if command is None:
+        pytest.skip("no `billing` command: install billing-cli, billing-http and billing-worker to run the service")
+    with running_billing(command, tmp_path_factory.mktemp("billing-up")) as running:
+        yield running

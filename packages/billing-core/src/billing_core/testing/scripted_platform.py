@@ -9,11 +9,19 @@ from typing import Any, Literal
 
 from billing_core.domain.money import Money
 from billing_core.domain.payments import DisputeStatus, PaymentReport, PaymentStatus
+from billing_core.domain.pseudonyms import is_pseudonym
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MalformedMessage, PlatformError
-from billing_core.ports.platforms import Checkout, Notice, PlatformAccount, Refund
+from billing_core.ports.platforms import Checkout, Notice, PlatformAccount, PrivacyTopic, Refund
 
 Verb = Literal["create_checkout", "look_up", "find_checkout", "trace_payment", "cancel_checkout", "refunds"]
+
+
+_PRIVACY_TOPICS: Mapping[str, PrivacyTopic] = {
+    "customers/data_request": PrivacyTopic.CUSTOMER_DATA,
+    "customers/redact": PrivacyTopic.CUSTOMER_REDACTION,
+    "shop/redact": PrivacyTopic.SHOP_REDACTION,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +78,8 @@ class ScriptedPlatform:
     """Implements `PaymentPlatform` in memory. What its customers do is told by `pay`, `decline` and so on; what goes
     wrong by `fail` and `hold`. `calls` is what it was asked, `payments` what it has, by reference. It is also the
     `RefundSource` of its own refunds, which without `tells_refunds` its look-up does not tell of. Unless it
-    `is_idempotent`, each create makes another checkout, with a reference of its own."""
+    `is_idempotent`, each create makes another checkout, with a reference of its own. It asks
+    about people's data under Shopify's topics, naming the shop as `{"account": …}`."""
 
     def __init__(
         self,
@@ -81,9 +90,10 @@ class ScriptedPlatform:
         expiry_grace: timedelta = timedelta(hours=1),
         tells_refunds: bool = True,
         is_idempotent: bool = True,
+        needs_domain: bool = True,
     ) -> None:
         self.name, self.test_mode = name, test_mode
-        self.tells_refunds, self.is_idempotent = tells_refunds, is_idempotent
+        self.tells_refunds, self.is_idempotent, self.needs_domain = tells_refunds, is_idempotent, needs_domain
         self.checkout_lifetime, self.expiry_grace = checkout_lifetime, expiry_grace
         self.calls: list[Call] = []
         self.payments: dict[str, Payment] = {}
@@ -203,7 +213,7 @@ class ScriptedPlatform:
         failure = self._asked("look_up", platform_reference, account)
         payment = self.payments.get(platform_reference)
         await self._answered("look_up", failure)
-        if payment is None or payment.opened_by != account.platform_account_id:
+        if payment is None or not _may_be_of(payment, account):
             return None
         return PaymentReport(
             platform_reference=platform_reference,
@@ -277,6 +287,18 @@ class ScriptedPlatform:
             platform_account_id=told["account"],
         )
 
+    @property
+    def privacy_topics(self) -> Mapping[str, PrivacyTopic]:
+        """See `AsksForPrivacy.privacy_topics`."""
+        return _PRIVACY_TOPICS
+
+    def read_shop(self, payload: Mapping[str, Any]) -> str:
+        """See `AsksForPrivacy.read_shop`."""
+        account = payload.get("account")
+        if not isinstance(account, str):
+            raise MalformedMessage(f"no request of {self.name}: it names no account")
+        return account
+
     def _asked(self, verb: Verb, about: str, account: PlatformAccount | None) -> _Failure | None:
         self.calls.append(Call(verb=verb, about=about, account=account))
         failure = self._script.next(verb)
@@ -301,3 +323,9 @@ class ScriptedPlatform:
 
     def _change(self, reference: str, **values: Any) -> None:
         self.payments[reference] = replace(self.payments[reference], **values)
+
+
+def _may_be_of(payment: Payment, account: PlatformAccount) -> bool:
+    """Whether the payment is the account's; of a redacted account that is taken for granted."""
+    asking = account.platform_account_id
+    return is_pseudonym(asking) or payment.opened_by == asking

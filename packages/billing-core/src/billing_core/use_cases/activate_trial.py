@@ -2,7 +2,8 @@
 
 from billing_core.domain.idempotency import Answer, KeyRecord, RequestKey, fingerprint
 from billing_core.domain.packs import PriceBook
-from billing_core.domain.trials import TrialStatus, refuse_trial, start_trial
+from billing_core.domain.pseudonyms import Pseudonyms
+from billing_core.domain.trials import Trial, TrialStatus, refuse_trial, start_trial
 from billing_core.errors import TrialAlreadyUsed
 from billing_core.ports.clock import Clock, NewId
 from billing_core.ports.idempotency import ReplayCache
@@ -19,10 +20,17 @@ class ActivateTrial:
     """Starts the one trial of the caller's platform account."""
 
     def __init__(
-        self, *, units: OpenUnitOfWork, replays: ReplayCache, price_book: PriceBook, clock: Clock, new_id: NewId
+        self,
+        *,
+        units: OpenUnitOfWork,
+        replays: ReplayCache,
+        price_book: PriceBook,
+        clock: Clock,
+        new_id: NewId,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._units, self._replays, self._price_book = units, replays, price_book
-        self._clock, self._new_id = clock, new_id
+        self._clock, self._new_id, self._pseudonyms = clock, new_id, pseudonyms
 
     async def __call__(self, caller: Caller, idempotency_key: str) -> Answered:
         """This will start the trial, or give the first answer again.
@@ -33,7 +41,7 @@ class ActivateTrial:
         key = RequestKey(merchant_id=caller.merchant_id, route=ROUTE, key=idempotency_key)
         if replayed := await replay(self._replays, key, _FINGERPRINT):
             return replayed
-        async with self._units() as uow:
+        async with self._units(caller.merchant_id) as uow:
             answered = await self._activate(uow, caller, key)
             await uow.commit()
         if answered is None:
@@ -41,7 +49,7 @@ class ActivateTrial:
         return await remember(self._replays, key, _FINGERPRINT, answered)
 
     async def _activate(self, uow: UnitOfWork, caller: Caller, key: RequestKey) -> Answered | None:
-        merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
+        merchant = caller.known_to_act(await uow.merchants.lock(caller.merchant_id))
         now = self._clock.now()
         if (record := await uow.keys.lock(key)) and (answer := record.admit(_FINGERPRINT, now)):
             return Answered(answer=answer, replayed=True)
@@ -51,7 +59,7 @@ class ActivateTrial:
 
         terms = self._price_book.at(now).trial
         started = start_trial(self._new_id(), merchant, terms, now, caller.origin)
-        if not await uow.trials.claim(started.trial):
+        if not await uow.trials.claim(started.trial, pseudonym=self._pseudonym(started.trial)):
             if latest is None:  # the refusal is told once
                 refused = refuse_trial(started.trial.trial_id, merchant, terms, now, caller.origin)
                 await uow.trials.add([refused.trial])
@@ -63,3 +71,9 @@ class ActivateTrial:
         record = KeyRecord(key=key, fingerprint=_FINGERPRINT, created_at=now)
         await uow.keys.save(record.answered(answer))
         return Answered(answer=answer, replayed=False)
+
+    def _pseudonym(self, trial: Trial) -> str | None:
+        """What its shop's trial is claimed under where the shop was redacted before it came back."""
+        if self._pseudonyms is None:
+            return None
+        return self._pseudonyms.of_account(trial.platform, trial.platform_account_id)

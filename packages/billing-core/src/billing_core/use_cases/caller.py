@@ -30,6 +30,14 @@ class Caller:
         self.check_platform(merchant.platform)
         return merchant
 
+    def known_to_act(self, merchant: Merchant | None) -> Merchant:
+        """This will give the caller's merchant where it may start or buy something. Raises MerchantNotFound for one
+        that was redacted, too: it is not known any more, until it is announced again."""
+        known = self.known(merchant)
+        if known.is_redacted:
+            raise MerchantNotFound
+        return known
+
     def check_platform(self, platform: str) -> None:
         """This will raise PlatformMismatch where the merchant's record names another platform than the caller."""
         if platform != self.platform:

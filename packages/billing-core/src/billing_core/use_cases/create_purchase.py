@@ -111,7 +111,7 @@ class CreatePurchase:
 
     async def _open(self, caller: Caller, key: RequestKey, request: PurchaseRequest) -> Answered | _Attempt:
         standing = await self._requests.look(key)
-        merchant, now = caller.known(None if standing is None else standing.merchant), self._clock.now()
+        merchant, now = caller.known_to_act(None if standing is None else standing.merchant), self._clock.now()
         if standing is not None and standing.record is None:
             choice = self._choose(merchant, standing.open_purchases, request, caller, now)
             if isinstance(choice, PurchaseDecision):
@@ -119,7 +119,7 @@ class CreatePurchase:
                 with suppress(StorageConflict):  # then somebody else was faster: one after the other
                     await self._requests.open(standing, choice, attempt.record)
                     return attempt
-        async with self._units() as uow:
+        async with self._units(caller.merchant_id) as uow:
             opened = await self._open_in_turn(uow, caller, key, request)
             await uow.commit()
         return opened
@@ -127,7 +127,7 @@ class CreatePurchase:
     async def _open_in_turn(
         self, uow: UnitOfWork, caller: Caller, key: RequestKey, request: PurchaseRequest
     ) -> Answered | _Attempt:
-        merchant = caller.known(await uow.merchants.lock(caller.merchant_id))
+        merchant = caller.known_to_act(await uow.merchants.lock(caller.merchant_id))
         now = self._clock.now()
         record = await uow.keys.lock(key)
         if record is None:
@@ -203,7 +203,7 @@ class CreatePurchase:
             await self._give_up(attempt, refusal, caller)
             raise
         except PlatformError:
-            async with self._units() as uow:
+            async with self._units(caller.merchant_id) as uow:
                 if await _stored(uow, attempt) == attempt.record:
                     await uow.keys.save(attempt.record.released())
                 await uow.commit()
@@ -212,7 +212,7 @@ class CreatePurchase:
     async def _give_up(self, attempt: _Attempt, refusal: PlatformRejected, caller: Caller) -> None:
         """The platform refused for good: the purchase failed, and the key is free for another try."""
         purchase_id = attempt.purchase.purchase_id
-        async with self._units() as uow:
+        async with self._units(caller.merchant_id) as uow:
             held = await uow.purchases.lock([(caller.merchant_id, purchase_id)])
             failed = held[purchase_id].fail(refusal.code, self._clock.now(), caller.origin)
             await uow.purchases.save([failed.purchase])
@@ -233,7 +233,7 @@ class CreatePurchase:
 
     async def _hand_out_in_turn(self, attempt: _Attempt, checkout: Checkout, caller: Caller) -> Answered:
         purchase_id = attempt.purchase.purchase_id
-        async with self._units() as uow:
+        async with self._units(caller.merchant_id) as uow:
             held = await uow.purchases.lock([(caller.merchant_id, purchase_id)])
             now = self._clock.now()
             taken = held[purchase_id].checkout_made(checkout.platform_reference, checkout.url, now, caller.origin)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from billing_core.domain.events import Origin
 from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.pseudonyms import Pseudonyms, is_same_account
 from billing_core.domain.purchases import PAID, Purchase, PurchaseStatus
 from billing_core.errors import PlatformError, PlatformFault
 from billing_core.ports.clock import Clock
@@ -37,9 +38,10 @@ class FollowRefunds:
         settle: SettlePurchases,
         runs: JobRuns,
         clock: Clock,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._sources, self._units, self._ask, self._settle = sources, units, ask, settle
-        self._runs, self._clock = runs, clock
+        self._runs, self._clock, self._pseudonyms = runs, clock, pseudonyms
 
     async def __call__(self, now: datetime | None = None) -> JobReport:
         """This will read what was refunded since the last run, and settle each payment by what its platform says and
@@ -71,7 +73,7 @@ class FollowRefunds:
             (each, owner)
             for each in refunds
             if (owner := owners.get((platform, each.platform_reference))) is not None
-            and owner.account.platform_account_id == each.platform_account_id
+            and is_same_account(self._pseudonyms, platform, owner.account.platform_account_id, each.platform_account_id)
         ]
         answers = await self._ask([_question(platform, each, owner) for each, owner in ours], asked_at)
         by = job_origin(self.name, now)

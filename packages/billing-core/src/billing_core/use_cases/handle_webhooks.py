@@ -1,6 +1,7 @@
 """Handle platforms' notices, many at once: read, find whose they are, ask the platform, settle.
 
-A notice proves nothing. It points at a payment; the platform is asked about it, and what it answers is settled.
+A notice proves nothing. It points at a payment; the platform is asked about it, and what it answers is settled. What
+comes under a topic about people's data is no notice, and is answered apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,11 +9,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billing_core.domain.events import Origin
+from billing_core.domain.pseudonyms import Pseudonyms, is_same_account
 from billing_core.errors import MalformedMessage, PlatformError, PlatformFault
 from billing_core.messages import Envelope, InboundMessage, PurchaseUpdated, read_data
 from billing_core.ports.clock import Clock, NewId
-from billing_core.ports.platforms import Notice, PaymentPlatform
+from billing_core.ports.platforms import Notice, PaymentPlatform, PlatformAccount
 from billing_core.ports.storage import OpenUnitOfWork, Owner, UnitOfWork
+from billing_core.use_cases.answer_privacy_requests import AnswerPrivacyRequests, PrivacyRequest
 from billing_core.use_cases.ask_platforms import AskPlatforms, PlatformAnswer, Question
 from billing_core.use_cases.inbound import (
     UNKNOWN_REFERENCE_DELAYS_S,
@@ -40,6 +43,8 @@ class _Read:
     envelope: Envelope | None = None
     platform: str = ""
     notice: Notice | None = None
+    platform_domain: str | None = None
+    asked: PrivacyRequest | None = None
     owner: Owner | None = None
     question: Question | None = None
     outcome: Outcome | None = None
@@ -62,9 +67,11 @@ class HandleWebhooks:
         settle: SettlePurchases,
         clock: Clock,
         new_id: NewId,
+        privacy: AnswerPrivacyRequests | None = None,
+        pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self._units, self._platforms, self._ask, self._settle = units, platforms, ask, settle
-        self._clock, self._new_id = clock, new_id
+        self._clock, self._new_id, self._privacy, self._pseudonyms = clock, new_id, privacy, pseudonyms
 
     async def __call__(self, messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
         """This will settle what the notices are about and say, message by message, what became of it.
@@ -83,6 +90,7 @@ class HandleWebhooks:
             if each.envelope and each.owner and isinstance(each.outcome, Done):
                 settlements.append(_settlement(each.envelope, each.owner, answer))
         await self._settle(settlements, source=SOURCE)
+        await self._answer_privacy(read)
         outcomes = [each.outcome or Done() for each in read]
         await self._park(read, outcomes)
         return outcomes
@@ -96,10 +104,14 @@ class HandleWebhooks:
             platform = self._platforms.get(updated.platform)
             if platform is None:
                 raise MalformedMessage(f"platform: {updated.platform!r} is not configured")
+            if self._privacy is not None and self._privacy.is_asked_by(updated.platform, updated.topic):
+                asked = self._privacy.read(updated, envelope)
+                return _Read(message, envelope, updated.platform, asked=asked)
             notice = platform.read_notice(updated.payload)
         except MalformedMessage as wrong:
             return _Read(message, envelope, outcome=Parked(reason=str(wrong)))
-        return _Read(message, envelope, updated.platform, notice, outcome=None if notice else Done())
+        outcome = None if notice else Done()
+        return _Read(message, envelope, updated.platform, notice, updated.platform_domain, outcome=outcome)
 
     async def _trace(self, undecided: Sequence[tuple[_Read, Notice]]) -> None:
         """Notices that name a payment alone get the reference of its checkout from their platform."""
@@ -125,8 +137,32 @@ class HandleWebhooks:
                 if each.message_id in seen:
                     each.outcome = Done()
                 else:
-                    await _own(uow, each, told, next((owners[its] for its in its_references if its in owners), None))
+                    owner = next((owners[its] for its in its_references if its in owners), None)
+                    await self._own(uow, each, told, owner)
         return asked_at
+
+    async def _own(self, uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner | None) -> None:
+        """This will note whose the payment is, and what to ask about it; or the outcome of one nobody here opened."""
+        if owner is None:
+            read.outcome = _unknown(read, notice)
+            return
+        told, known = notice.platform_account_id, owner.account.platform_account_id
+        if told is not None and told != known:
+            if not is_same_account(self._pseudonyms, read.platform, known, told):
+                read.outcome = Parked(reason="the notice names another account than the payment's")
+                return
+            # It was redacted, and is asked about under the name the notice told, which is kept nowhere.
+            owner = replace(
+                owner, account=PlatformAccount(platform_account_id=told, platform_domain=read.platform_domain)
+            )
+        read.owner, read.question = owner, await _question(uow, read, notice, owner)
+
+    async def _answer_privacy(self, read: Sequence[_Read]) -> None:
+        asking = [(each, each.asked) for each in read if each.asked is not None]
+        if self._privacy is not None and asking:
+            outcomes = await self._privacy([asked for _, asked in asking], source=SOURCE)
+            for (each, _), outcome in zip(asking, outcomes, strict=True):
+                each.outcome = outcome
 
     async def _park(self, read: Sequence[_Read], outcomes: Sequence[Outcome]) -> None:
         ids, messages = [each.message_id for each in read], [each.message for each in read]
@@ -151,16 +187,6 @@ def _references(platform: str, notice: Notice) -> list[tuple[str, str]]:
     """The references the payment may be claimed under, the surest first."""
     named = (notice.platform_reference, notice.purchase_reference)
     return [(platform, each) for each in named if each is not None]
-
-
-async def _own(uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner | None) -> None:
-    """This will note whose the payment is, and what to ask about it; or the outcome of one nobody here opened."""
-    if owner is None:
-        read.outcome = _unknown(read, notice)
-    elif notice.platform_account_id not in (None, owner.account.platform_account_id):
-        read.outcome = Parked(reason="the notice names another account than the payment's")
-    else:
-        read.owner, read.question = owner, await _question(uow, read, notice, owner)
 
 
 async def _question(uow: UnitOfWork, read: _Read, notice: Notice, owner: Owner) -> Question:

@@ -21,7 +21,10 @@ MAX_OUTAGE_DELAY_S: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The message is handled (or was before) and may be acknowledged."""
+    """The message is handled (or was before) and may be acknowledged. `note` is what came of it, where that is worth a
+    line in a log."""
+
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

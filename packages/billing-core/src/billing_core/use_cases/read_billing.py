@@ -1,7 +1,7 @@
 """What a merchant can see of its billing."""
 
 import base64
-import binascii
+import re
 from uuid import UUID
 
 from billing_core.domain.merchants import Merchant
@@ -24,7 +24,9 @@ from billing_core.views import (
     TrialView,
 )
 
-_PURCHASE_CURSOR_CHARACTERS = 22
+# 16 bytes in base64url: the last character has two bits of them, and no others.
+CURSOR_PATTERN = "^[A-Za-z0-9_-]{21}[AQgw]$"
+_CURSOR = re.compile(CURSOR_PATTERN.strip("^$"))
 _REMEMBERED_PACKS = 256
 
 
@@ -117,7 +119,7 @@ class ReadBilling:
     async def _trial(self, merchant: Merchant) -> TrialView:
         if trial := await self._records.trial(merchant.merchant_id):
             return TrialView.of(trial, self._clock.now())
-        claimed = await self._records.trial_claimed(merchant.platform, merchant.platform_account_id)
+        claimed = await self._records.trial_claimed(merchant.merchant_id)
         return _before_the_first(merchant, self._catalog(), claimed=claimed)
 
 
@@ -131,16 +133,10 @@ def _cursor(purchase_id: UUID) -> str:
 
 def _read_cursor(cursor: str) -> UUID:
     """Purchase ids are UUIDv7 and sort by time, so the last id of a page is where the next one starts."""
-    try:
-        if len(cursor) != _PURCHASE_CURSOR_CHARACTERS:
-            raise ValueError("a cursor has 22 characters")
-        purchase_id = UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-        if _cursor(purchase_id) != cursor:
-            raise ValueError("not a cursor in its one spelling")
-    except (ValueError, binascii.Error) as wrong:
+    if not _CURSOR.fullmatch(cursor):
         detail = "is no cursor of ours; send next_cursor of the page before as it was"
-        raise InvalidRequest(FieldError(pointer="/cursor", detail=detail)) from wrong
-    return purchase_id
+        raise InvalidRequest(FieldError(pointer="/cursor", detail=detail))
+    return UUID(bytes=base64.urlsafe_b64decode(cursor + "=="))
 
 
 def _entry(entry: HistoryEntry) -> HistoryEntryView:

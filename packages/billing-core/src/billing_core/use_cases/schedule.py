@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from billing_core.domain.packs import PriceBook
+from billing_core.domain.pseudonyms import Pseudonyms
 from billing_core.ports.clock import Clock
 from billing_core.ports.idempotency import ReplayCache
 from billing_core.ports.platforms import PaymentPlatform, RefundSource
@@ -36,15 +37,18 @@ def scheduled_jobs(
     refund_sources: Sequence[RefundSource],
     price_book: PriceBook,
     clock: Clock,
+    pseudonyms: Pseudonyms | None = None,
 ) -> tuple[ScheduledJob, ...]:
     """This will give every job with its name and interval (contract §6)."""
-    settle = SettlePurchases(units=units, price_book=price_book, clock=clock)
+    settle = SettlePurchases(units=units, price_book=price_book, clock=clock, pseudonyms=pseudonyms)
     ask = AskPlatforms(platforms=platforms)
     check = CheckPurchases(units=units, ask=ask, settle=settle, platforms=platforms)
     relay = RelayEvents(outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
     reconcile = ReconcilePurchases(units=units, check=check, clock=clock)
     expire = ExpirePurchases(units=units, check=check, clock=clock)
-    follow = FollowRefunds(sources=refund_sources, units=units, ask=ask, settle=settle, runs=runs, clock=clock)
+    follow = FollowRefunds(
+        sources=refund_sources, units=units, ask=ask, settle=settle, runs=runs, clock=clock, pseudonyms=pseudonyms
+    )
     return (
         _job(relay, _OFTEN, "publish what waits in the outbox (workers also do so all the time)"),
         _job(reconcile, _OFTEN, "ask platforms about open purchases whose notice may be lost"),

@@ -12,6 +12,7 @@ from uuid import UUID
 from billing_core.domain.events import Change, Origin
 from billing_core.domain.packs import PriceBook, TrialTerms
 from billing_core.domain.payments import PaymentReport, PaymentStatus
+from billing_core.domain.pseudonyms import Pseudonyms, told_of
 from billing_core.domain.purchases import Purchase, PurchaseDecision, PurchaseStatus
 from billing_core.domain.trials import Trial
 from billing_core.errors import ResolutionRefused, StorageConflict, StorageUnavailable
@@ -80,8 +81,10 @@ class _Batch:
 class SettlePurchases:
     """Settles a batch in one transaction."""
 
-    def __init__(self, *, units: OpenUnitOfWork, price_book: PriceBook, clock: Clock) -> None:
-        self._units, self._price_book, self._clock = units, price_book, clock
+    def __init__(
+        self, *, units: OpenUnitOfWork, price_book: PriceBook, clock: Clock, pseudonyms: Pseudonyms | None = None
+    ) -> None:
+        self._units, self._price_book, self._clock, self._pseudonyms = units, price_book, clock, pseudonyms
 
     async def __call__(
         self,
@@ -103,7 +106,7 @@ class SettlePurchases:
             batch = await _load(uow, fresh)
             terms = self._price_book.at(now).trial
             for settlement in fresh:
-                decide(batch, settlement, terms, now)
+                decide(batch, _named_as_here(batch, settlement, self._pseudonyms), terms, now)
             await _save(uow, batch)
             await (uow.flush() if dry_run else uow.commit())
         return tuple(batch.changes)
@@ -132,6 +135,15 @@ async def settle_apart(
         apart = [await settle_apart(settle, [each], told_now=told_now, dry_run=dry_run) for each in settlements]
         return [settled for alone in apart for settled in alone]
     return [Settled(changes=changes)] * len(settlements)
+
+
+def _named_as_here(batch: _Batch, settlement: Settlement, pseudonyms: Pseudonyms | None) -> Settlement:
+    """The settlement with its report under the name the purchase's account has here, which may be a pseudonym."""
+    purchase, report = batch.purchases[settlement.purchase_id], settlement.report
+    if report is None or report.platform_account_id == purchase.platform_account_id:
+        return settlement
+    told = told_of(pseudonyms, purchase.platform, purchase.platform_account_id, report)
+    return settlement if told is report else replace(settlement, report=told)
 
 
 def decide(batch: _Batch, settlement: Settlement, terms: TrialTerms, now: datetime) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pydantic import SecretStr
 
 from billing_adapters.logs import get_logger
+from billing_adapters.outbound import Destinations, checked_url
 from billing_adapters.platforms.shopify.admin_api import AdminApi
 from billing_adapters.platforms.shopify.partner_api import ShopifyRefunds
 from billing_adapters.platforms.shopify.platform import ShopifyPlatform
@@ -20,7 +21,6 @@ from billing_adapters.settings import InvalidConfiguration, Settings
 __all__ = ["ShopifyPlatform", "ShopifyRefunds", "open_partner_refunds", "open_shopify", "verify_shopify_signature"]
 
 PARTNER_BASE_URL = "https://partners.shopify.com"
-_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[\x21-\x7e]*)?")
 
 
 @asynccontextmanager
@@ -30,8 +30,13 @@ async def open_shopify(settings: Settings) -> AsyncIterator[ShopifyPlatform]:
     Tokens come from `BILLING_SHOPIFY_TOKEN_URL` where it is set, else from `BILLING_SHOPIFY_ACCESS_TOKEN`. Raises
     InvalidConfiguration.
     """
-    base_url = _checked_url("BILLING_SHOPIFY_BASE_URL", settings.shopify_base_url)
-    async with open_wire(timeout_s=settings.platform_timeout_s) as wire, _open_tokens(settings, wire) as tokens:
+    base_url = checked_url("BILLING_SHOPIFY_BASE_URL", settings.shopify_base_url)
+    token_url = checked_url("BILLING_SHOPIFY_TOKEN_URL", settings.shopify_token_url)
+    destinations = Destinations.of(base_url, token_url, shops=base_url is None)
+    async with (
+        open_wire(destinations, timeout_s=settings.platform_timeout_s) as wire,
+        _open_tokens(settings, wire, token_url) as tokens,
+    ):
         api = AdminApi(wire, tokens, api_version=settings.shopify_api_version, base_url=base_url, throttles=Throttles())
         yield ShopifyPlatform(api, test_mode=settings.shopify_test_charges)
 
@@ -47,17 +52,16 @@ async def open_partner_refunds(settings: Settings) -> AsyncIterator[ShopifyRefun
     if token is None or organization is None:
         yield None
         return
-    base_url = _checked_url("BILLING_SHOPIFY_PARTNER_BASE_URL", settings.shopify_partner_base_url) or PARTNER_BASE_URL
+    base_url = checked_url("BILLING_SHOPIFY_PARTNER_BASE_URL", settings.shopify_partner_base_url) or PARTNER_BASE_URL
     endpoint = f"{base_url.rstrip('/')}/{organization}/api/{settings.shopify_partner_api_version}/graphql.json"
-    async with open_wire(timeout_s=settings.platform_timeout_s) as wire:
+    async with open_wire(Destinations.of(endpoint), timeout_s=settings.platform_timeout_s) as wire:
         yield ShopifyRefunds(
             wire, endpoint=endpoint, token=token, app_id=settings.shopify_partner_app_id, throttles=Throttles()
         )
 
 
 @asynccontextmanager
-async def _open_tokens(settings: Settings, wire: Wire) -> AsyncIterator[Tokens]:
-    url = _checked_url("BILLING_SHOPIFY_TOKEN_URL", settings.shopify_token_url)
+async def _open_tokens(settings: Settings, wire: Wire, url: str | None) -> AsyncIterator[Tokens]:
     if url is None:
         token = _checked_token("BILLING_SHOPIFY_ACCESS_TOKEN", settings.shopify_access_token)
         if token is None:
@@ -70,12 +74,6 @@ async def _open_tokens(settings: Settings, wire: Wire) -> AsyncIterator[Tokens]:
         yield service
     finally:
         await service.close()
-
-
-def _checked_url(variable: str, url: str | None) -> str | None:
-    if url is not None and not _URL.fullmatch(url):
-        raise InvalidConfiguration(f"{variable}: must be an address that begins with http:// or https://")
-    return url
 
 
 def _checked_token(variable: str, token: SecretStr | None) -> str | None:

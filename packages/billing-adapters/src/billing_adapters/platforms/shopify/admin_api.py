@@ -1,21 +1,20 @@
 """Shopify's GraphQL Admin API: one shop, one document, one answer."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import httpx2
 
 from billing_adapters.logs import get_logger
-from billing_adapters.platforms.shopify.answers import read_answer
+from billing_adapters.outbound import is_shop_domain
+from billing_adapters.platforms.shopify.answers import TOKEN_HEADER, read_answer
 from billing_adapters.platforms.shopify.shapes import NAME
 from billing_adapters.platforms.shopify.throttles import Throttles
 from billing_adapters.platforms.shopify.tokens import Tokens
 from billing_adapters.platforms.shopify.wire import Wire
+from billing_core.domain.pseudonyms import is_pseudonym
 from billing_core.errors import PlatformAuthError, PlatformThrottled
 from billing_core.ports.platforms import PlatformAccount
-
-_SHOP_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 
 
 class AdminApi:
@@ -69,9 +68,11 @@ class AdminApi:
         path = f"/admin/api/{self._api_version}/graphql.json"
         if self._base_url is not None:
             return self._base_url.rstrip("/") + path
+        if is_pseudonym(account.platform_account_id):
+            raise PlatformAuthError(NAME, "the shop was redacted, and only a notice of its own says where to ask")
         if account.platform_domain is None:
             raise PlatformAuthError(NAME, "the merchant was announced without its shop's domain (platform_domain)")
-        if not _SHOP_DOMAIN.fullmatch(account.platform_domain):
+        if not is_shop_domain(account.platform_domain):
             raise PlatformAuthError(NAME, "the merchant's platform_domain is not a *.myshopify.com domain")
         return f"https://{account.platform_domain}{path}"
 
@@ -88,5 +89,5 @@ class AdminApi:
 
 
 def _request(url: str, token: str, body: Mapping[str, Any]) -> httpx2.Request:
-    headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
+    headers = {TOKEN_HEADER: token, "Accept": "application/json"}
     return httpx2.Request("POST", url, json=body, headers=headers)

@@ -24,6 +24,9 @@ from billing_core.errors import (
 
 DEFAULT_WAIT_S = 2.0
 LONGEST_WAIT_S = 600.0
+TOKEN_HEADER = "X-Shopify-Access-Token"  # noqa: S105 - a header's name
+_SHORTEST_TOKEN = 8
+_LARGEST_FIGURE = 1e12
 _LOGGED_CHARACTERS = 200
 
 _Refusal = tuple[type[PlatformError], str]
@@ -65,13 +68,19 @@ def read_answer(response: httpx2.Response) -> Mapping[str, Any]:
 def read_json(response: httpx2.Response) -> Mapping[str, Any]:
     """This will give the JSON object of an answer. Raises PlatformProtocolError where it is something else."""
     try:
-        body = json.loads(response.content)
+        body = json.loads(_without_token(response))
     except (ValueError, RecursionError) as wrong:
         _log_refusal(response, ["not JSON"])
         raise PlatformProtocolError(NAME, "it did not answer with JSON") from wrong
     if not _is_object(body):
         raise PlatformProtocolError(NAME, "it did not answer with a JSON object")
     return body
+
+
+def _without_token(response: httpx2.Response) -> bytes:
+    """The answer as it came, except that the token it was asked with is not in it: its messages are logged."""
+    token = response.request.headers.get(TOKEN_HEADER, "").encode()
+    return response.content.replace(token, b"********") if len(token) >= _SHORTEST_TOKEN else response.content
 
 
 def retry_after_s(response: httpx2.Response) -> float | None:
@@ -113,7 +122,7 @@ def _restored_after_s(body: Mapping[str, Any]) -> float:
     if not _is_object(cost) or not _is_object(status):
         return DEFAULT_WAIT_S
     asked, left, rate = cost.get("requestedQueryCost"), status.get("currentlyAvailable"), status.get("restoreRate")
-    if not (_is_number(asked) and _is_number(left) and _is_number(rate)) or rate <= 0:
+    if not (_is_figure(asked) and _is_figure(left) and _is_figure(rate)) or rate <= 0:
         return DEFAULT_WAIT_S
     return min(max((asked - left) / rate, 0.0), LONGEST_WAIT_S)
 
@@ -127,8 +136,9 @@ def _is_object(value: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, dict)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_figure(value: object) -> TypeGuard[float]:
+    """Whether it is a number to reckon with: JSON has larger ones than a float takes, and Python's has NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST_FIGURE
 
 
 def _log_refusal(response: httpx2.Response, messages: list[str]) -> None:

@@ -24,7 +24,7 @@ from aiolimiter import AsyncLimiter
 from pydantic import Field
 
 from billing_adapters.logs import get_logger
-from billing_adapters.platforms.shopify.answers import read_answer
+from billing_adapters.platforms.shopify.answers import TOKEN_HEADER, read_answer
 from billing_adapters.platforms.shopify.documents import LIST_REFUNDS
 from billing_adapters.platforms.shopify.shapes import CHARGE_GID, NAME, Amount, Shape, shaped
 from billing_adapters.platforms.shopify.throttles import Throttles
@@ -107,7 +107,7 @@ class ShopifyRefunds:
         variables: dict[str, Any] = {"first": PAGE_SIZE, **narrowing}
         if self._app_id is not None:
             variables["appId"] = self._app_id
-        headers = {"X-Shopify-Access-Token": self._token, "Accept": "application/json"}
+        headers = {TOKEN_HEADER: self._token, "Accept": "application/json"}
         body = {"query": LIST_REFUNDS, "variables": variables}
         request = httpx2.Request("POST", self._endpoint, json=body, headers=headers)
         async with self._pace:

@@ -16,11 +16,12 @@ from billing_adapters.platforms.shopify.charges import (
 )
 from billing_adapters.platforms.shopify.documents import CREATE_CHARGE, LOOK_UP_CHARGE, SWEEP_CHARGES
 from billing_adapters.platforms.shopify.notices import read_charge_notice
+from billing_adapters.platforms.shopify.privacy import PRIVACY_TOPICS, read_shop
 from billing_adapters.platforms.shopify.shapes import CHARGE_GID, NAME, shaped
 from billing_core.domain.payments import PaymentReport
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import PlatformProtocolError
-from billing_core.ports.platforms import Checkout, Notice, PlatformAccount
+from billing_core.ports.platforms import Checkout, Notice, PlatformAccount, PrivacyTopic
 
 CLOCK_ALLOWANCE = timedelta(minutes=10)
 PAGE_SIZE = 50
@@ -42,6 +43,11 @@ class ShopifyPlatform:
     def test_mode(self) -> bool:
         """Whether it makes test charges."""
         return self._test_mode
+
+    @property
+    def needs_domain(self) -> bool:
+        """True: each shop's API is at its own domain."""
+        return True
 
     @property
     def checkout_lifetime(self) -> timedelta:
@@ -97,6 +103,15 @@ class ShopifyPlatform:
         """This will read a body of `app_purchases_one_time/update`; None while the charge waits for the merchant.
         Raises MalformedMessage."""
         return read_charge_notice(payload)
+
+    @property
+    def privacy_topics(self) -> Mapping[str, PrivacyTopic]:
+        """Shopify's mandatory compliance webhooks."""
+        return PRIVACY_TOPICS
+
+    def read_shop(self, payload: Mapping[str, Any]) -> str:
+        """This will read whose shop a compliance webhook is about. Raises MalformedMessage."""
+        return read_shop(payload)
 
     async def _charges(self, account: PlatformAccount, *, since: datetime) -> AsyncGenerator[Charge, None]:
         cursor: str | None = None

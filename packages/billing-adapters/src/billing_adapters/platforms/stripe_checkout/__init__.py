@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from billing_adapters.logs import get_logger
+from billing_adapters.outbound import Destinations, checked_url
 from billing_adapters.platforms.stripe_checkout.marks import NAME
 from billing_adapters.settings import InvalidConfiguration, Settings
 
@@ -24,7 +25,8 @@ MAX_RETRIES = 2
 async def open_stripe(settings: Settings) -> AsyncIterator["StripePlatform"]:
     """This will open Stripe for the account of `BILLING_STRIPE_SECRET_KEY`, and close its connections at the end.
 
-    Without a key every call is a PlatformAuthError. Raises InvalidConfiguration where the key is none of Stripe's.
+    Without a key every call is a PlatformAuthError. Raises InvalidConfiguration where the key is none of Stripe's, or
+    the address is none.
     """
     from stripe import DEFAULT_API_BASE, StripeClient
 
@@ -33,16 +35,21 @@ async def open_stripe(settings: Settings) -> AsyncIterator["StripePlatform"]:
     from billing_adapters.platforms.stripe_checkout.platform import StripePlatform
 
     secret_key, test_mode = _secret_key(settings)
+    base_url = checked_url("BILLING_STRIPE_BASE_URL", settings.stripe_base_url) or DEFAULT_API_BASE
     hosts = frozenset({CHECKOUT_HOST, *settings.stripe_checkout_hosts})
     if secret_key is None:
         get_logger(NAME).warning("platform.without_credentials", mend="set BILLING_STRIPE_SECRET_KEY")
         yield StripePlatform(StripeCalls(None), test_mode=test_mode, checkout_hosts=hosts)
         return
-    http = PacedHttp(timeout_s=settings.platform_timeout_s, requests_per_second=settings.stripe_requests_per_second)
+    http = PacedHttp(
+        Destinations.of(base_url),
+        timeout_s=settings.platform_timeout_s,
+        requests_per_second=settings.stripe_requests_per_second,
+    )
     try:
         client = StripeClient(
             secret_key,
-            base_addresses={"api": (settings.stripe_base_url or DEFAULT_API_BASE).rstrip("/")},
+            base_addresses={"api": base_url.rstrip("/")},
             http_client=http,
             max_network_retries=MAX_RETRIES,
         )

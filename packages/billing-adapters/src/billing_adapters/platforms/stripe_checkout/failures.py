@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import stripe
 
 from billing_adapters.logs import get_logger
+from billing_adapters.outbound import DestinationRefused
 from billing_adapters.platforms.stripe_checkout.marks import NAME
 from billing_core.errors import (
     PlatformAuthError,
@@ -38,6 +39,9 @@ def platform_errors(operation: str, *, creating: bool = False) -> Iterator[None]
     except stripe.StripeError as failure:
         _warn(operation, failure)
         raise _platform_error(failure, creating=creating) from None
+    except DestinationRefused as refused:
+        get_logger(NAME).error("platform.destination_refused", operation=operation, reason=str(refused))
+        raise PlatformAuthError(NAME, "it is asked at its own host, or where the configuration says") from None
     except UnicodeDecodeError:
         get_logger(NAME).warning("platform.answer_not_text", operation=operation)
         raise PlatformUnavailable(NAME, _NO_ANSWER) from None

@@ -46,6 +46,11 @@ class StripePlatform:
         return self._test_mode
 
     @property
+    def needs_domain(self) -> bool:
+        """False: one address for all."""
+        return False
+
+    @property
     def checkout_lifetime(self) -> timedelta:
         """23 hours: Stripe takes a deadline from 30 minutes to 24 hours ahead of its own clock, and a deadline, once
         told, is the same in every retry. The hour is for clocks that differ."""

@@ -5,6 +5,7 @@ only briefly for tables others use, so that an upgrade never makes a queue of re
 can be run again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,16 +24,22 @@ from sqlalchemy.pool import NullPool
 from billing_adapters.postgres.database import asyncpg_url
 from billing_adapters.postgres.patience import PATIENT
 from billing_adapters.postgres.refusals import refusal_of, translated
+from billing_adapters.postgres.roles import renew_rights
+from billing_adapters.postgres.row_security import EVERY_MERCHANT, SETTING
+from billing_core.errors import StorageConflict
 
-TURN_TIMEOUT: Final = "60s"  # how long one upgrader waits for another
+TURN_TIMEOUT_S: Final = 60.0  # how long one upgrader waits for another
+TURN_POLL_S: Final = 0.05
 LOCK_TIMEOUT: Final = "2s"  # how long a step waits for a table
 _TURN: Final = 1651076205  # the number of the advisory lock that upgraders hold
 
 
 async def upgrade(url: str, revision: str = "head") -> None:
     """This will bring the database to the newest schema (or to `revision`), a transaction for each step. Raises
-    StorageUnavailable, or StorageConflict where a table was in use for too long; finished steps stay done."""
+    StorageUnavailable, or StorageConflict where a table was in use for too long; finished steps stay done. What the
+    roles of `billing db roles` may do is renewed, where there are any."""
     await _in_turn(url, lambda config: command.upgrade(config, revision))
+    await renew_rights(url)
 
 
 async def downgrade(url: str, revision: str) -> None:
@@ -65,17 +72,29 @@ async def pending(url: str) -> Sequence[str]:
 
 async def _in_turn(url: str, act: Callable[[Config], None]) -> None:
     async with _connected(url) as connection:
-        await connection.execute(text(f"set lock_timeout = '{TURN_TIMEOUT}'"))
-        await connection.execute(text(f"select pg_advisory_lock({_TURN})"))
+        await _wait_for_turn(connection)
         await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))
-        await connection.commit()  # the advisory lock is the session's and stays until it ends
+        await connection.commit()
         await connection.run_sync(lambda under: act(_config(under)))
+
+
+async def _wait_for_turn(connection: AsyncConnection) -> None:
+    """Asked for again and again: whoever waits inside a statement is waited for by one who makes an index beside the
+    others' work, and that would never end."""
+    try:
+        async with asyncio.timeout(TURN_TIMEOUT_S):
+            while not await connection.scalar(text(f"select pg_try_advisory_lock({_TURN})")):
+                await connection.commit()
+                await asyncio.sleep(TURN_POLL_S)
+    except TimeoutError as late:
+        raise StorageConflict(f"another upgrade is still under way after {TURN_TIMEOUT_S:g} s; try again") from late
+    await connection.commit()  # the advisory lock is the session's and stays until it ends
 
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[AsyncConnection]:
     async def connect() -> Any:
-        settings = {"application_name": "billing-migrations", "timezone": "UTC"}
+        settings = {"application_name": "billing-migrations", "timezone": "UTC", SETTING: EVERY_MERCHANT}
         return await asyncpg.connect(asyncpg_url(url), timeout=PATIENT.connect_s, server_settings=settings)
 
     engine = create_async_engine(

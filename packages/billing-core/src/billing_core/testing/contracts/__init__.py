@@ -11,6 +11,7 @@ broken lock is seen at any speed that matters, and a right one passes however sl
 from billing_core.testing.contracts.event_publisher import EventPublisherContract
 from billing_core.testing.contracts.payment_platform import PaymentPlatformContract, PlatformUnderTest
 from billing_core.testing.contracts.replay_cache import ReplayCacheContract
+from billing_core.testing.contracts.shared_usage import SharedUsageContract
 from billing_core.testing.contracts.storage import StorageContract
 from billing_core.testing.contracts.waiting import BillingStorage
 
@@ -20,5 +21,6 @@ __all__ = [
     "PaymentPlatformContract",
     "PlatformUnderTest",
     "ReplayCacheContract",
+    "SharedUsageContract",
     "StorageContract",
 ]

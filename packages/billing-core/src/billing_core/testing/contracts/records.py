@@ -30,7 +30,7 @@ class BillingRecordsContract(StorageSuite):
             platform=None, purchases=[]
         )
         assert list(await records.history("nobody", an_id())) == []
-        assert not await records.trial_claimed("sandbox", "nobody")
+        assert not await records.trial_claimed("nobody")
         assert await records.overview("nobody") is None
 
     async def test_a_merchant_that_was_only_announced_has_an_empty_overview(self, storage: BillingStorage) -> None:
@@ -42,6 +42,7 @@ class BillingRecordsContract(StorageSuite):
 
         nothing = PurchaseTotals(counts={}, credits_purchased=0, credits_reversed=0, last=None)
         assert overview == Overview(merchant=merchant, trial=None, trial_claimed=False, totals=nothing)
+        assert not await storage.records.trial_claimed(merchant.merchant_id)
         assert found == PurchasesFound(platform=merchant.platform, purchases=[])
 
     async def test_the_overview_has_the_newest_trial_and_the_claim(self, storage: BillingStorage) -> None:
@@ -60,6 +61,7 @@ class BillingRecordsContract(StorageSuite):
         assert of_second is not None
         assert (of_first.trial, of_first.trial_claimed) == (trial, True)
         assert (of_second.trial, of_second.trial_claimed) == (None, True)
+        assert await storage.records.trial_claimed(second.merchant_id)
 
     async def test_the_trial_is_the_newest(self, storage: BillingStorage) -> None:
         """As in `Trials.latest`."""

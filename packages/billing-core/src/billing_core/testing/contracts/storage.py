@@ -8,16 +8,20 @@ from billing_core.testing.contracts.messages import InboxContract, KeyRecordsCon
 from billing_core.testing.contracts.outbox import JobRunsContract, LeadershipContract, OutboxContract
 from billing_core.testing.contracts.parked_messages import ParkedMessagesContract
 from billing_core.testing.contracts.payment_claims import ArchiveContract, PaymentClaimsContract
+from billing_core.testing.contracts.privacy import MerchantDataContract
 from billing_core.testing.contracts.purchase_requests import PurchaseRequestsContract
 from billing_core.testing.contracts.purchases import PurchasesContract
 from billing_core.testing.contracts.records import BillingRecordsContract
+from billing_core.testing.contracts.redactions import RedactionsContract
 from billing_core.testing.contracts.reports import BillingReportsContract
+from billing_core.testing.contracts.tenancy import TenancyContract
 from billing_core.testing.contracts.transactions import TransactionsContract
 from billing_core.testing.contracts.trials import TrialsContract
 
 
 class StorageContract(
     TransactionsContract,
+    TenancyContract,
     MerchantsContract,
     TrialsContract,
     PurchasesContract,
@@ -35,5 +39,8 @@ class StorageContract(
     JobRunsContract,
     BillingRecordsContract,
     BillingReportsContract,
+    MerchantDataContract,
+    RedactionsContract,
 ):
-    """Every promise of `ports.storage` and `ports.reports`. Give the fixture `storage` (see `BillingStorage`)."""
+    """Every promise of `ports.storage`, `ports.reports` and `ports.privacy`. Give the fixture `storage` (see
+    `BillingStorage`)."""

@@ -66,8 +66,9 @@ class TrialsContract(StorageSuite):
             other = await uow.trials.claim(elsewhere)
 
         assert (first, second, other) == (True, False, True)
-        assert await storage.records.trial_claimed("sandbox", "shop-1")
-        assert not await storage.records.trial_claimed("stripe", "shop-1")
+        async with storage.units() as uow:
+            assert await uow.trials.lock_claim("sandbox", "shop-1") is not None
+            assert await uow.trials.lock_claim("stripe", "shop-1") is None
 
     async def test_of_32_claims_at_once_exactly_one_is_granted(self, storage: BillingStorage) -> None:
         """The claim is a unique row, not a question asked before."""
@@ -118,7 +119,8 @@ class TrialsContract(StorageSuite):
                 await uow.trials.move_claim(a_trial(platform_account_id="shop-1"))
                 await uow.flush()
 
-        assert not await storage.records.trial_claimed("sandbox", "shop-1")
+        async with storage.units() as uow:
+            assert await uow.trials.lock_claim("sandbox", "shop-1") is None
 
     async def test_a_moved_claim_is_the_other_trials_and_still_the_only_one(self, storage: BillingStorage) -> None:
         """Another account's stays where it was."""
@@ -136,7 +138,6 @@ class TrialsContract(StorageSuite):
         assert claims == [
             TrialClaim(merchant_id=each.merchant_id, trial_id=each.trial_id) for each in (second, elsewhere)
         ]
-        assert await storage.records.trial_claimed("sandbox", "shop-1")
 
     async def test_the_next_to_hold_a_claim_waits_and_finds_it_moved(self, storage: BillingStorage) -> None:
         """Two who would move it at once do so one after the other, and the second knows of the first."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
+from billing_core.ports.privacy import MerchantData
 from billing_core.ports.reports import BillingReports
 from billing_core.ports.storage import (
     BillingRecords,
@@ -42,6 +43,8 @@ class BillingStorage(Protocol):
     def records(self) -> BillingRecords: ...
     @property
     def reports(self) -> BillingReports: ...
+    @property
+    def data(self) -> MerchantData: ...
 
 
 class StorageSuite:

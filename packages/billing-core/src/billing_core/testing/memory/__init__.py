@@ -2,6 +2,7 @@
 
 from billing_core.testing.clock import FixedClock, SequentialIds
 from billing_core.testing.memory.publishing import InMemoryPublisher, InMemoryReplayCache, InMemorySender, SentMessage
+from billing_core.testing.memory.rate_limits import InMemoryUsage
 from billing_core.testing.memory.storage import InMemoryStorage, InMemoryUnitOfWork
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "InMemorySender",
     "InMemoryStorage",
     "InMemoryUnitOfWork",
+    "InMemoryUsage",
     "SentMessage",
     "SequentialIds",
 ]

@@ -25,7 +25,9 @@ class InMemoryMerchants:
         found = ((key, self._tx.view.merchants.get(key)) for key in merchant_ids)
         return {key: merchant for key, merchant in found if merchant is not None}
 
-    async def add(self, merchants: Sequence[Merchant]) -> Mapping[str, Merchant]:
+    async def add(
+        self, merchants: Sequence[Merchant], *, pseudonyms: Mapping[str, str] | None = None
+    ) -> Mapping[str, Merchant]:
         """See `Merchants.add`."""
         known = {}
         for merchant in sorted(merchants, key=lambda each: each.merchant_id):
@@ -34,6 +36,8 @@ class InMemoryMerchants:
                 known[merchant.merchant_id] = before
             else:
                 self._tx.view.merchants.put(merchant.merchant_id, merchant)
+                if pseudonyms is not None:
+                    self._claim_by_name_again(merchant, pseudonyms[merchant.merchant_id])
         return known
 
     async def save(self, merchants: Sequence[Merchant]) -> None:
@@ -41,6 +45,12 @@ class InMemoryMerchants:
         for merchant in sorted(merchants, key=lambda each: each.merchant_id):
             await self._tx.hold(merchant_row(merchant.merchant_id))
             self._tx.view.merchants.put(merchant.merchant_id, merchant)
+
+    def _claim_by_name_again(self, merchant: Merchant, pseudonym: str) -> None:
+        name, claims = (merchant.platform, merchant.platform_account_id), self._tx.view.trial_claims
+        if claims.get(name) is None and (claim := claims.get((merchant.platform, pseudonym))) is not None:
+            claims.remove((merchant.platform, pseudonym))
+            claims.put(name, claim)
 
 
 def merchant_row(merchant_id: str) -> Row:

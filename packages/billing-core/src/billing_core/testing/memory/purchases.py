@@ -127,7 +127,7 @@ class InMemoryPurchases:
             return None
         merchant = self._tx.view.merchants.get(purchase.merchant_id)
         account = PlatformAccount(
-            platform_account_id=purchase.platform_account_id,
+            platform_account_id=merchant.platform_account_id if merchant else purchase.platform_account_id,
             platform_domain=merchant.platform_domain if merchant else None,
         )
         return Owner(merchant_id=purchase.merchant_id, purchase_id=purchase.purchase_id, account=account)

@@ -29,9 +29,10 @@ class InMemoryRecords:
         """See `BillingRecords.trial`."""
         return latest_trial([trial for trial in self._tables.trials.values() if trial.merchant_id == merchant_id])
 
-    async def trial_claimed(self, platform: str, platform_account_id: str) -> bool:
+    async def trial_claimed(self, merchant_id: str) -> bool:
         """See `BillingRecords.trial_claimed`."""
-        return (platform, platform_account_id) in self._tables.trial_claims
+        merchant = self._tables.merchants.get(merchant_id)
+        return merchant is not None and (merchant.platform, merchant.platform_account_id) in self._tables.trial_claims
 
     async def overview(self, merchant_id: str) -> Overview | None:
         """See `BillingRecords.overview`."""
@@ -41,7 +42,7 @@ class InMemoryRecords:
         return Overview(
             merchant=merchant,
             trial=await self.trial(merchant_id),
-            trial_claimed=await self.trial_claimed(merchant.platform, merchant.platform_account_id),
+            trial_claimed=await self.trial_claimed(merchant_id),
             totals=_totals(self._all_of(merchant_id)),
         )
 
@@ -61,7 +62,7 @@ class InMemoryRecords:
         """See `BillingRecords.history`."""
         mine = [each for each in self._tables.changes.values() if each.merchant_id == merchant_id]
         changes = [each for each in mine if each.subject_id == subject_id]
-        return [_entry(each) for each in sorted(changes, key=lambda each: each.number)]
+        return [entry_of(each) for each in sorted(changes, key=lambda each: each.number)]
 
     def _all_of(self, merchant_id: str) -> list[Purchase]:
         everything = chain(self._tables.purchases.values(), self._tables.archive.values())
@@ -86,7 +87,8 @@ def _matches(purchase: Purchase, wanted: PurchaseFilter) -> bool:
     )
 
 
-def _entry(change: Change) -> HistoryEntry:
+def entry_of(change: Change) -> HistoryEntry:
+    """A change as the history tells it."""
     return HistoryEntry(
         number=change.number,
         at=change.at,

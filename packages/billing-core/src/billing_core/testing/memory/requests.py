@@ -1,19 +1,16 @@
 """The short way of a request for a purchase, in memory."""
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-
 from billing_core.domain.idempotency import KeyRecord, RequestKey
 from billing_core.domain.purchases import Purchase, PurchaseDecision
 from billing_core.errors import ReferenceAlreadyClaimed, StorageConflict
-from billing_core.ports.storage import Standing, UnitOfWork
+from billing_core.ports.storage import OpenUnitOfWork, Standing
 from billing_core.testing.memory.tables import Tables
 
 
 class InMemoryPurchaseRequests:
     """Looks at once, and stores at once if nothing has changed."""
 
-    def __init__(self, tables: Tables, units: Callable[[], AbstractAsyncContextManager[UnitOfWork]]) -> None:
+    def __init__(self, tables: Tables, units: OpenUnitOfWork) -> None:
         self._tables, self._units = tables, units
 
     async def look(self, key: RequestKey) -> Standing | None:
@@ -21,7 +18,7 @@ class InMemoryPurchaseRequests:
         merchant = self._tables.merchants.get(key.merchant_id)
         if merchant is None:
             return None
-        async with self._units() as uow:
+        async with self._units(key.merchant_id) as uow:
             open_purchases = await uow.purchases.open_of(key.merchant_id)
         return Standing(
             merchant=merchant,
@@ -33,7 +30,7 @@ class InMemoryPurchaseRequests:
     async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
         """See `PurchaseRequests.open`."""
         merchant_id = standing.merchant.merchant_id
-        async with self._units() as uow:
+        async with self._units(merchant_id) as uow:
             await uow.merchants.lock(merchant_id)
             if self._sequence(merchant_id) != standing.sequence or record.key in self._tables.keys:
                 raise StorageConflict("the merchant has done something else meanwhile")
@@ -44,7 +41,7 @@ class InMemoryPurchaseRequests:
 
     async def hand_out(self, before: Purchase, taken: PurchaseDecision, held: KeyRecord, answered: KeyRecord) -> None:
         """See `PurchaseRequests.hand_out`."""
-        async with self._units() as uow:
+        async with self._units(before.merchant_id) as uow:
             stored = await uow.purchases.lock([(before.merchant_id, before.purchase_id)])
             if stored.get(before.purchase_id) != before or await uow.keys.lock(held.key) != held:
                 raise StorageConflict("the purchase or its key was changed meanwhile")

@@ -22,6 +22,7 @@ from billing_core.testing.memory.outbox import (
     InMemoryLeadership,
     InMemoryOutbox,
 )
+from billing_core.testing.memory.privacy import InMemoryMerchantData, InMemoryRedactions
 from billing_core.testing.memory.purchases import InMemoryPurchases
 from billing_core.testing.memory.records import InMemoryRecords
 from billing_core.testing.memory.reports import InMemoryReports
@@ -49,12 +50,14 @@ class InMemoryStorage:
         self.runs = InMemoryJobRuns(self.tables)
         self.records = InMemoryRecords(self.tables)
         self.reports = InMemoryReports(self.tables)
+        self.data = InMemoryMerchantData(self.tables)
         self.requests = InMemoryPurchaseRequests(self.tables, self.units)
         self._locks = RowLocks()
 
-    def units(self) -> "AbstractAsyncContextManager[InMemoryUnitOfWork]":
+    def units(self, merchant_id: str | None = None) -> "AbstractAsyncContextManager[InMemoryUnitOfWork]":
         """See `OpenUnitOfWork`."""
-        return InMemoryUnitOfWork(Transaction(self.tables, self._locks, self.positions), self.clock)
+        transaction = Transaction(self.tables, self._locks, self.positions, of_merchant=merchant_id)
+        return InMemoryUnitOfWork(transaction, self.clock)
 
 
 class InMemoryUnitOfWork:
@@ -70,6 +73,7 @@ class InMemoryUnitOfWork:
         self.inbox = InMemoryInbox(transaction)
         self.keys = InMemoryKeyRecords(transaction)
         self.parked = InMemoryParkedMessages(transaction)
+        self.redactions = InMemoryRedactions(transaction)
 
     async def __aenter__(self) -> Self:
         return self

@@ -9,10 +9,12 @@ from billing_core.testing.memory.tables import StagedTables, Tables
 
 class Transaction:
     """One transaction: its view of the tables and the rows it holds. `positions` are taken for good: whoever is undone
-    leaves a gap, as with the database's own counter."""
+    leaves a gap, as with the database's own counter. One `of_merchant` sees that merchant's rows alone."""
 
-    def __init__(self, tables: Tables, locks: RowLocks, positions: Iterator[int]) -> None:
-        self._view, self._locks, self.positions = StagedTables(tables), locks, positions
+    def __init__(
+        self, tables: Tables, locks: RowLocks, positions: Iterator[int], *, of_merchant: str | None = None
+    ) -> None:
+        self._view, self._locks, self.positions = StagedTables(tables, of_merchant), locks, positions
         self._over: str | None = None
 
     @property

@@ -20,12 +20,13 @@ class InMemoryTrials:
         """See `Trials.latest`."""
         return latest_trial([trial for trial in self._tx.view.trials.rows() if trial.merchant_id == merchant_id])
 
-    async def claim(self, trial: Trial) -> bool:
-        """See `Trials.claim`."""
-        account = (trial.platform, trial.platform_account_id)
-        if self._tx.view.trial_claims.get(account) is None:
+    async def claim(self, trial: Trial, *, pseudonym: str | None = None) -> bool:
+        """See `Trials.claim`. Who puts it under its pseudonym meanwhile holds its name, and is waited for."""
+        account, claims = (trial.platform, trial.platform_account_id), self._tx.view.trial_claims
+        if claims.get(account) is None:
             await self._tx.hold(("trial claim", *account))
-        if self._tx.view.trial_claims.get(account) is not None:
+        claimed_apart = pseudonym is not None and claims.get((trial.platform, pseudonym)) is not None
+        if claimed_apart or claims.get(account) is not None:
             return False
         self._tx.view.trial_claims.put(account, _claim_of(trial))
         return True

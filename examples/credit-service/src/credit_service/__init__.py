@@ -1,0 +1,1 @@
+"""A tiny Credit Service: it keeps merchants' credits by reading what Billing publishes on `evt.billing.>`."""

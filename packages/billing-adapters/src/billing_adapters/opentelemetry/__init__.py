@@ -1,0 +1,1 @@
+"""Traces for an OpenTelemetry collector. Imported only where they are exported: see `billing_adapters.tracing`."""

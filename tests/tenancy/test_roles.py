@@ -1,0 +1,123 @@
+"""What each role of a deployment may do, and that it is enough: the apps run on these in `billing up`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import pytest
+from tests.tenancy.neighbours import Neighbours
+
+from billing_adapters.postgres import migrations, roles
+from billing_adapters.postgres.tables import metadata
+from billing_core.errors import StorageUnavailable
+
+CHANGES = ("UPDATE", "DELETE", "TRUNCATE")
+MAY = (
+    "select has_table_privilege($1, $2, $3) or (case when $3 = 'UPDATE' then has_any_column_privilege($1, $2, $3) end)"
+)
+PROCESSES = (roles.API, roles.WORKER, roles.READONLY)
+
+
+@pytest.mark.parametrize("role", PROCESSES)
+async def test_no_process_changes_what_has_happened(role: str, role_urls: Mapping[str, str], admin: Any) -> None:
+    """History is only added to. An event is only marked as published, by workers; nobody deletes one."""
+    assert role in role_urls
+    history = [change for change in CHANGES if await admin.fetchval(MAY, role, "history", change)]
+    outbox = [change for change in CHANGES if await admin.fetchval(MAY, role, "outbox", change)]
+    columns = [
+        column.name
+        for column in metadata.tables["outbox"].c
+        if await admin.fetchval("select has_column_privilege($1, 'outbox', $2, 'UPDATE')", role, column.name)
+    ]
+
+    assert history == []
+    assert outbox == (["UPDATE"] if role == roles.WORKER else [])
+    assert columns == (["published_at"] if role == roles.WORKER else [])
+
+
+@pytest.mark.parametrize("role", roles.ROLES)
+async def test_no_role_is_more_than_it_should_be(role: str, role_urls: Mapping[str, str], admin: Any) -> None:
+    """Not above row-level security, and no maker of roles or databases."""
+    assert role in role_urls
+    row = await admin.fetchrow(
+        "select rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication from pg_roles where rolname = $1",
+        role,
+    )
+
+    assert set(row.values()) == {False}
+
+
+async def test_nobody_but_workers_may_purge_events(role_urls: Mapping[str, str], admin: Any) -> None:
+    """The function runs as the owner, so who may call it is its guard."""
+    may = "select has_function_privilege($1, 'billing_purge_events(timestamptz, bigint)', 'EXECUTE')"
+
+    assert {role: await admin.fetchval(may, role) for role in PROCESSES} == {
+        roles.API: False,
+        roles.WORKER: True,
+        roles.READONLY: False,
+    }
+    assert role_urls.keys() >= set(PROCESSES)
+
+
+async def test_every_table_is_somebodys_business(role_urls: Mapping[str, str], admin: Any) -> None:
+    """A table that is added is granted to the workers and to those who look, and owned by the migrator."""
+    assert roles.MIGRATOR in role_urls
+    tables = [
+        row["tablename"] for row in await admin.fetch("select tablename from pg_tables where schemaname = 'public'")
+    ]
+
+    assert set(tables) == {*metadata.tables, "alembic_version"}
+    assert roles.GRANTS[roles.WORKER].keys() == set(tables)
+    assert roles.GRANTS[roles.READONLY].keys() == set(tables)
+    owners = await admin.fetch("select distinct tableowner from pg_tables where schemaname = 'public'")
+    assert [row["tableowner"] for row in owners] == [roles.MIGRATOR]
+
+
+async def test_those_who_look_see_everybody_and_change_nothing(
+    role_urls: Mapping[str, str], neighbours: Neighbours
+) -> None:
+    """With psql, say, and without any setting."""
+    connection = await asyncpg.connect(role_urls[roles.READONLY])
+    try:
+        seen = [row["merchant_id"] for row in await connection.fetch("select merchant_id from merchants order by 1")]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("delete from merchants")
+    finally:
+        await connection.close()
+
+    assert seen == [neighbours.mine.merchant.merchant_id, neighbours.theirs.merchant.merchant_id]
+
+
+async def test_making_them_again_changes_nothing(role_urls: Mapping[str, str]) -> None:
+    """Safe to repeat, and a dry run tells what would be run without running it."""
+    again = await roles.create_roles(role_urls["admin"])
+    dry = await roles.create_roles(role_urls["admin"], dry_run=True)
+
+    assert again.created == []
+    assert dry.statements == again.statements
+
+
+async def test_an_upgrade_goes_on_by_the_login_that_did_it_before(role_urls: Mapping[str, str]) -> None:
+    """The owner until now may upgrade as ever, and the roles get their rights to what is new."""
+    await migrations.upgrade(role_urls["owner"])
+
+    assert await migrations.current(role_urls["owner"]) == migrations.head()
+
+
+async def test_who_may_not_make_roles_is_told_who_may(role_urls: Mapping[str, str]) -> None:
+    """An ordinary login is refused with what to do."""
+    with pytest.raises(roles.RolesRefused, match="superuser"):
+        await roles.create_roles(role_urls[roles.WORKER])
+
+
+async def test_without_a_schema_there_is_nothing_to_give(empty_database_url: str, servers: Any) -> None:
+    """First the upgrade, then the roles."""
+    admin = str(servers.urls.postgres_admin).rpartition("/")[0] + "/" + empty_database_url.rpartition("/")[2]
+    with pytest.raises(StorageUnavailable, match="billing db upgrade"):
+        await roles.create_roles(admin)
+
+
+async def test_only_our_own_roles_are_let_in(role_urls: Mapping[str, str]) -> None:
+    """A password is given to no other role."""
+    with pytest.raises(ValueError, match="billing_api"):
+        await roles.let_in(role_urls["admin"], "postgres")
