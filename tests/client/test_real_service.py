@@ -1,9 +1,13 @@
 """Both clients against the real process: every operation, and every refusal that a caller can bring about."""
 
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
 import pytest
 from tests.apps.http.door import RETURN_URL
 from tests.client.conftest import Service, token
@@ -189,8 +193,6 @@ class TestTokens:
 class TestOwnHttpClient:
     def test_it_is_used_and_left_open(self, service: Service, merchant_id: str) -> None:
         """A client of the caller's own serves many, and is closed by the caller."""
-        import httpx2
-
         with httpx2.Client() as http:
             for _ in range(2):
                 with billing_client.BillingClient(
@@ -201,7 +203,6 @@ class TestOwnHttpClient:
 
     async def test_the_async_one_too(self, service: Service, merchant_id: str) -> None:
         """And a token may come from an async function."""
-        import httpx2
 
         async def fresh() -> str:
             return token(merchant_id)
@@ -212,6 +213,45 @@ class TestOwnHttpClient:
             ) as billing:
                 assert (await billing.overview()).merchant.id == merchant_id
             assert not http.is_closed
+
+
+@contextmanager
+def elsewhere(location: str) -> Iterator[tuple[str, list[str]]]:
+    """Somebody else's server that sends everybody on to `location`: its address, and which paths it was asked for."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(307)
+            self.send_header("Location", location)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+        thread.join()
+
+
+def test_nobody_leads_a_token_astray() -> None:
+    """A redirect is not followed, even by a client of the caller's own that would."""
+    with (
+        elsewhere("http://127.0.0.1:1") as (thief, stolen),
+        elsewhere(f"{thief}/taken") as (url, asked),
+        httpx2.Client(follow_redirects=True) as http,
+    ):
+        billing = billing_client.BillingClient(url, token="t", platform="sandbox", http=http)
+        with pytest.raises(UnexpectedAnswer) as failed:
+            billing.overview()
+
+    assert failed.value.status == 307
+    assert (asked, stolen) == (["/api/billing"], [])
 
 
 def test_an_address_that_is_none_is_refused_at_once() -> None:
