@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing_core.domain.events import FACTS, Change, TrialExpired
+from billing_core.domain.events import FACTS, Change, TrialExpired, TrialExtended
+from billing_core.domain.pseudonyms import Pseudonyms
 from billing_core.errors import MalformedMessage
 from billing_core.messages import (
     MERCHANT_CREATED,
@@ -25,9 +26,11 @@ from billing_core.messages import (
     message_digest,
     open_envelope,
     read_data,
+    redact_event,
     schemas,
 )
-from billing_core.testing import MOMENT, an_origin
+from billing_core.testing import MOMENT, a_purchase, an_origin
+from billing_core.testing.builders import a_grant
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 FACT = TrialExpired(merchant_id="m-1", platform="sandbox", trial_id=UUID(int=1), credits=5, expired_at=MOMENT)
@@ -281,6 +284,55 @@ class TestOpenEnvelope:
             read_data(PurchaseUpdated, dict.fromkeys(PurchaseUpdated.model_fields, value))
 
 
+class TestRedactedEvents:
+    PSEUDONYMS = Pseudonyms(b"k" * 32)
+
+    def test_its_words_go_and_the_fact_stays(self) -> None:
+        """What an operator wrote is gone, the correlation id is a pseudonym and leads to no trace; the figures stay."""
+        fact = TrialExtended(
+            merchant_id="m-1", platform="sandbox", trial_id=UUID(int=1), ends_at=MOMENT, reason="Jane Doe asked"
+        )
+        body = encode_event(replace(_change(correlation_id="janes-shop:1", traceparent=TRACEPARENT), fact=fact), 7)
+
+        redacted = redact_event(body, self.PSEUDONYMS)
+
+        before, after = decode_event(body), decode_event(redacted)
+        assert b"jane" not in redacted.lower()
+        assert TRACEPARENT.encode() not in redacted
+        assert after.correlationid == self.PSEUDONYMS.of_text("janes-shop:1")
+        told = {"correlationid": after.correlationid, "traceparent": after.traceparent}
+        assert after == before.model_copy(
+            update={**told, "data": before.data.model_copy(update={"reason": "redacted"})}
+        )
+        assert redact_event(redacted, self.PSEUDONYMS) == redacted
+
+    def test_who_granted_credits_is_still_told(self) -> None:
+        """It is an operator; what they wrote is not told."""
+        body = encode_event(a_grant(reason="for Jane Doe", actor="operator:ada").change(an_origin()), 1)
+
+        data = json.loads(redact_event(body, self.PSEUDONYMS))["data"]
+
+        assert (data["reason"], data["actor"], data["credits"]) == ("redacted", "operator:ada", 50)
+
+    @pytest.mark.parametrize("reason", [None, "Jane Doe asked"])
+    def test_why_a_purchase_was_called_off_is_a_persons_word(self, reason: str | None) -> None:
+        """And why it expired is Billing's own, which stays."""
+        by, later = an_origin(reason=reason), MOMENT + timedelta(days=3)
+        cancelled, expired = a_purchase().cancel(later, by), a_purchase().expire(later, by)
+
+        told = [
+            json.loads(redact_event(encode_event(each.changes[0], 1), self.PSEUDONYMS))["data"]["reason"]
+            for each in (cancelled, expired)
+        ]
+
+        assert told == [reason and "redacted", "not paid in time"]
+
+    def test_what_is_no_event_is_malformed(self) -> None:
+        """It is not ours, and is not touched."""
+        with pytest.raises(MalformedMessage):
+            redact_event(b"no JSON", self.PSEUDONYMS)
+
+
 class TestMerchantCreated:
     def test_reads_the_fields_it_knows_and_ignores_others(self) -> None:
         """Announcing services may grow."""
@@ -336,6 +388,15 @@ class TestMerchantCreated:
 
 
 class TestPurchaseUpdated:
+    @pytest.mark.parametrize(
+        ("domain", "taken"), [("janes-shop.example", "janes-shop.example"), ("a/b", None), (7, None)]
+    )
+    def test_where_its_shop_is_counts_where_it_is_well_formed(self, domain: object, taken: str | None) -> None:
+        """A broken domain does not keep a notice from being read."""
+        told = {"platform": "shopify", "payload": {}, "platform_domain": domain}
+
+        assert read_data(PurchaseUpdated, told).platform_domain == taken
+
     @pytest.mark.parametrize(
         "told",
         [

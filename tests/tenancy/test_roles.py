@@ -8,6 +8,8 @@ import pytest
 from tests.tenancy.neighbours import Neighbours
 
 from billing_adapters.postgres import migrations, roles
+from billing_adapters.postgres.database import open_database
+from billing_adapters.postgres.privacy import PostgresMerchantData
 from billing_adapters.postgres.tables import metadata
 from billing_core.errors import StorageUnavailable
 
@@ -86,6 +88,24 @@ async def test_those_who_look_see_everybody_and_change_nothing(
         await connection.close()
 
     assert seen == [neighbours.mine.merchant.merchant_id, neighbours.theirs.merchant.merchant_id]
+
+
+async def test_the_http_app_knows_with_which_keys_shops_were_redacted(role_urls: Mapping[str, str], admin: Any) -> None:
+    """It does not start with another one; of whom it was, it is told nothing."""
+    await admin.execute(
+        "insert into privacy_records (record_id, at, what, platform, merchant_id, actor, reason, key_id)"
+        " values (gen_random_uuid(), now(), 'redacted', 'shopify', 'm-1', 'a', '', 'k-1')"
+    )
+    async with open_database(role_urls[roles.API], pool_size=1, application_name="tests") as database:
+        known = await PostgresMerchantData(database).redaction_keys()
+    connection = await asyncpg.connect(role_urls[roles.API])
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("select merchant_id from privacy_records")
+    finally:
+        await connection.close()
+
+    assert known == {"k-1"}
 
 
 async def test_making_them_again_changes_nothing(role_urls: Mapping[str, str]) -> None:

@@ -234,9 +234,15 @@ class TestRefusals:
             with pytest.raises(InvariantRefused):
                 await uow.inbox.record("source", [actor], MOMENT + timedelta(days=1))
 
-    @pytest.mark.parametrize(("more", "named"), [("a" * 256, "CheckViolationError"), ("\0", "left out")])
+    @pytest.mark.parametrize(
+        ("more", "named"),
+        [
+            ("a" * 256, 'CheckViolationError: new row for relation "inbox" violates check constraint "inbox_'),
+            ("\0", "left out"),
+        ],
+    )
     async def test_what_was_refused_is_not_repeated(self, database: Database, more: str, named: str) -> None:
-        """PostgreSQL says "Failing row contains (…)", and so would every log: the kind of error is told without."""
+        """PostgreSQL says "Failing row contains (…)", and so would every log: the constraint is told alone."""
         source, canary = "canary-4f1d" + more, "another-7e02"
 
         async with PostgresUnits(database)() as uow:
