@@ -12,7 +12,7 @@ from billing_adapters.postgres.unit_of_work import PostgresUnits
 from billing_core.domain.packs import default_price_book
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import IdempotencyKeyInUse, StorageUnavailable, TrialAlreadyUsed
-from billing_core.ports.storage import PurchaseFilter
+from billing_core.ports.records import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
 from billing_core.testing.builders import a_caller, a_merchant
 from billing_core.use_cases.activate_trial import ActivateTrial

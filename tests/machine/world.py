@@ -21,7 +21,8 @@ from billing_core.messages import InboundMessage
 from billing_core.ports.clock import Clock
 from billing_core.ports.platforms import PlatformAccount
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import BillingRecords, HistoryEntry, Outbox, PurchaseFilter
+from billing_core.ports.records import BillingRecords, HistoryEntry, PurchaseFilter
+from billing_core.ports.storage import Outbox
 from billing_core.testing import (
     MOMENT,
     FixedClock,

@@ -18,7 +18,7 @@ from billing_core.domain.packs import default_price_book
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.domain.return_urls import ReturnUrlPolicy
 from billing_core.errors import GrantCapExceeded, IdempotencyKeyInUse, TrialAlreadyUsed, TrialStillRunning
-from billing_core.ports.storage import PurchaseFilter
+from billing_core.ports.records import PurchaseFilter
 from billing_core.testing import InMemoryReplayCache, ScriptedPlatform
 from billing_core.testing.builders import a_caller, a_merchant, a_purchase, a_report, a_trial, an_origin
 from billing_core.use_cases.activate_trial import ActivateTrial

@@ -5,7 +5,7 @@ from typing import Any
 
 from billing_cli.terminal import moment, print_table
 from billing_core.domain.events import rfc3339
-from billing_core.ports.storage import HistoryEntry
+from billing_core.ports.records import HistoryEntry
 
 COLUMNS = ("#", "when", "what", "before", "after", "who", "why", "correlation id")
 

@@ -14,7 +14,7 @@ from billing_core.domain.grants import CreditGrant
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.errors import MerchantNotFound
-from billing_core.ports.storage import PurchaseTotals
+from billing_core.ports.records import PurchaseTotals
 from billing_core.views import MerchantView, PurchaseView, TrialView
 
 NEWEST = 10

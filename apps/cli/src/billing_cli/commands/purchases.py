@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from billing_cli.outcome_screen import Outcome, Reconciliation
     from billing_core.domain.events import Origin
     from billing_core.domain.purchases import Purchase, PurchaseStatus
-    from billing_core.ports.storage import HistoryEntry
+    from billing_core.ports.records import HistoryEntry
     from billing_core.use_cases.operate_purchases import Verdict
 
 app = typer.Typer(help="Purchases of all merchants.", no_args_is_help=True)

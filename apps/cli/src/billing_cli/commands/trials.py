@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from billing_core.domain.events import Origin
-    from billing_core.ports.storage import HistoryEntry
+    from billing_core.ports.records import HistoryEntry
     from billing_core.use_cases.operate_trials import OperateTrials, TrialOutcome
     from billing_core.views import TrialView
 

@@ -43,7 +43,7 @@ from billing_adapters.postgres.wire import Record
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
-from billing_core.ports.storage import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
+from billing_core.ports.records import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
 from billing_core.views import PurchaseSummary
 
 _GET: Final = Statement(the_one(caller()))

@@ -51,7 +51,8 @@ from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.ports.privacy import PrivacyRecord, RecordedEntry, Renaming
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import HistoryEntry, ParkedMessage
+from billing_core.ports.records import HistoryEntry
+from billing_core.ports.storage import ParkedMessage
 
 _SANDBOX: Final = "sandbox"
 _ACCOUNT = (trial_claims.c.platform, trial_claims.c.platform_account_id)

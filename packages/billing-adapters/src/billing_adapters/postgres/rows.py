@@ -22,7 +22,8 @@ from billing_core.domain.reviews import NO_REVIEW, Review, ReviewFinding
 from billing_core.domain.trials import Trial, TrialStatus
 from billing_core.ports.privacy import PrivacyRecord
 from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import Dropped, HistoryEntry, ParkedMessage
+from billing_core.ports.records import HistoryEntry
+from billing_core.ports.storage import Dropped, ParkedMessage
 
 Row = Mapping[str, Any]
 Values = tuple[object, ...]

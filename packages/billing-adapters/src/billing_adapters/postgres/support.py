@@ -33,7 +33,7 @@ from billing_adapters.postgres.tables import (
 from billing_core.domain.grants import CreditGrant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import Trial
-from billing_core.ports.storage import HistoryEntry
+from billing_core.ports.records import HistoryEntry
 
 _LIMIT = bindparam("limit", type_=BigInteger())
 

@@ -15,8 +15,9 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.records import HistoryEntry
 from billing_core.ports.reports import StoredPurchase
-from billing_core.ports.storage import HistoryEntry, ParkedMessage, TrialClaim
+from billing_core.ports.storage import ParkedMessage, TrialClaim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from billing_core.domain.packs import Catalog, PriceBook
 from billing_core.domain.purchases import PurchaseStatus
 from billing_core.errors import FieldError, InvalidRequest, MerchantNotFound, PurchaseNotFound
 from billing_core.ports.clock import Clock
-from billing_core.ports.storage import BillingRecords, HistoryEntry, PurchaseFilter
+from billing_core.ports.records import BillingRecords, HistoryEntry, PurchaseFilter
 from billing_core.use_cases.caller import Caller
 from billing_core.views import (
     BillingView,

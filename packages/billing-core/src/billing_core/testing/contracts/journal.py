@@ -13,7 +13,7 @@ from billing_core.domain.purchases import create_purchase
 from billing_core.domain.trials import start_trial
 from billing_core.errors import StorageConflict
 from billing_core.messages import decode_event, encode_event
-from billing_core.ports.storage import HistoryEntry
+from billing_core.ports.records import HistoryEntry
 from billing_core.testing.builders import a_grant, an_id, an_offer, an_origin
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered

@@ -10,7 +10,8 @@ from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.reviews import NO_REVIEW, ReviewFinding
 from billing_core.errors import ReferenceAlreadyClaimed
 from billing_core.ports.platforms import PlatformAccount
-from billing_core.ports.storage import Owner, PurchaseFilter
+from billing_core.ports.records import PurchaseFilter
+from billing_core.ports.storage import Owner
 from billing_core.testing.builders import a_merchant, a_purchase
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, in_time, registered, stored

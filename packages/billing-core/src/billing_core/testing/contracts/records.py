@@ -7,7 +7,7 @@ from datetime import timedelta
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseStatus
 from billing_core.domain.trials import TrialStatus
-from billing_core.ports.storage import Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
+from billing_core.ports.records import Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
 from billing_core.testing.builders import a_merchant, a_purchase, a_trial, an_id, an_offer
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.waiting import BillingStorage, StorageSuite, registered, stored

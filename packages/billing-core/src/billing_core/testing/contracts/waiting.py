@@ -8,16 +8,9 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
 from billing_core.ports.privacy import MerchantData
+from billing_core.ports.records import BillingRecords
 from billing_core.ports.reports import BillingReports
-from billing_core.ports.storage import (
-    BillingRecords,
-    Housekeeping,
-    JobRuns,
-    Leadership,
-    OpenUnitOfWork,
-    Outbox,
-    PurchaseRequests,
-)
+from billing_core.ports.storage import Housekeeping, JobRuns, Leadership, OpenUnitOfWork, Outbox, PurchaseRequests
 from billing_core.testing.builders import a_merchant
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from billing_core.domain.events import Change
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.trials import Trial
-from billing_core.ports.storage import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
+from billing_core.ports.records import HistoryEntry, Overview, PurchaseFilter, PurchasesFound, PurchaseTotals
 from billing_core.testing.memory.tables import Tables
 from billing_core.testing.memory.trials import latest_trial
 from billing_core.views import PurchaseSummary
