@@ -1,8 +1,8 @@
 """A shop with a past in every table, whose people left their names in all of them, and went."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 
 from billing_core.domain.merchants import Merchant
@@ -20,6 +20,7 @@ from billing_core.testing import (
     an_origin,
 )
 from billing_core.testing.builders import an_id
+from billing_core.testing.memory.tables import Tables
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
 from billing_core.views import PurchaseView, adapter
@@ -119,3 +120,12 @@ def _what_is_parked() -> Sequence[InboundMessage]:
         InboundMessage(subject=MERCHANT_CREATED, body=body, headers={"Nats-Msg-Id": f"{DOMAIN}-{number}"})
         for number, body in enumerate(bodies)
     ]
+
+
+def named_in(billing: InMemoryBilling) -> Mapping[str, Sequence[str]]:
+    """Where something of the shop's identity still stands: the names, by table, and in the cache."""
+    tables = {each.name: getattr(billing.storage.tables, each.name) for each in fields(Tables)}
+    texts = {name: repr(rows).lower() for name, rows in tables.items() if name != "runs"}
+    texts["cache"] = repr(billing.replays._remembered).lower()
+    found = {table: [name for name in IDENTITY if name.lower() in text] for table, text in texts.items()}
+    return {table: names for table, names in found.items() if names}
