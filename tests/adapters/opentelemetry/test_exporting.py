@@ -80,7 +80,8 @@ async def test_a_collector_that_refuses_is_told_of_and_waited_for_by_nobody(capl
                 assert tracing is not None
                 tracing.begin("job x").end()
 
-    assert [each.levelname for each in caplog.records if "export" in each.getMessage()] == ["ERROR"]
+    # By its status: an exporter of another test, whose collector is away, may give up meanwhile and say so here.
+    assert [each.levelname for each in caplog.records if "code: 400" in each.getMessage()] == ["ERROR"]
 
 
 async def test_a_collector_that_is_away_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
