@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from billing_adapters.embedded import EmbeddedServers
     from billing_adapters.nats.connection import NatsConnection
     from billing_adapters.postgres.database import Database
+    from tests.nats_cluster import NatsCluster
+    from tests.redis_ensembles import AnyRedis
 
 DEADLINE_S = 60
 WaitFor = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -126,6 +128,15 @@ def redis_url(servers: "EmbeddedServers") -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def redises(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[AnyRedis]":
+    """A Redis of every kind: one server, one behind sentinels, a cluster; each started when it is first asked for."""
+    from tests.redis_ensembles import running_redises
+
+    with running_redises(tmp_path_factory.mktemp("redises")) as running:
+        yield running
+
+
 @pytest.fixture
 def nats_url(servers: "EmbeddedServers", _servers_folder: Path, _wait_for: WaitFor) -> str:
     """NATS with JetStream and without any stream."""
@@ -134,6 +145,24 @@ def nats_url(servers: "EmbeddedServers", _servers_folder: Path, _wait_for: WaitF
     _wait_for(_delete_streams(url))
     _wait_until_cleared(_servers_folder / "nats")
     return url
+
+
+@pytest.fixture(scope="session")
+def _cluster_servers(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[EmbeddedServers]":
+    from tests.nats_cluster import cluster_servers
+
+    with cluster_servers(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+async def nats_cluster(_cluster_servers: "EmbeddedServers") -> "NatsCluster":
+    """Three NATS servers, all of them running, and without any stream."""
+    from tests.nats_cluster import NatsCluster
+
+    cluster = NatsCluster(_cluster_servers)
+    await cluster.mend()
+    return cluster
 
 
 @pytest.fixture

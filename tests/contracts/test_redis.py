@@ -1,14 +1,21 @@
-"""Redis keeps the contracts of the replay cache and of what merchants used together."""
+"""Redis keeps the contracts of the replay cache and of what merchants used together, whichever kind of Redis it is."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from tests.redis_ensembles import KINDS, AnyRedis
 
 from billing_adapters.redis.client import open_redis
 from billing_adapters.redis.replay_cache import RedisReplayCache
 from billing_adapters.redis.shared_usage import RedisUsage
 from billing_core.testing.contracts import ReplayCacheContract, SharedUsageContract
+
+
+@pytest.fixture(params=KINDS)
+def redis_url(request: pytest.FixtureRequest, redises: AnyRedis) -> str:
+    """One server, the primary that sentinels name, a cluster; nothing is in it."""
+    return redises.of(request.param).url
 
 
 class TestRedisReplayCache(ReplayCacheContract):

@@ -150,7 +150,7 @@ class TestMending:
 
     def test_a_server_that_dies_is_started_again(self, up: Up) -> None:
         """A killed Redis is back at the same address, with a line that says so."""
-        before = wait_until(lambda: up.pid_of("valkey.conf"), within_s=60, what="Redis runs")
+        before = wait_until(lambda: up.pid_of("redis.conf"), within_s=60, what="Redis runs")
 
         os.kill(before, signal.SIGKILL)
 

@@ -69,6 +69,23 @@ class Clients:
         await self._insist(TRIALS, merchant_id, {}, str(uuid.uuid4()))
         return True
 
+    async def buy(self, merchant_id: str) -> None:
+        """This will buy something in the name of a merchant that has arrived."""
+        wanted = {"pack": self._random.choice(PACKS), "return_url": "https://shop.example/billing"}
+        key = str(uuid.uuid4())
+        told = await self._insist(PURCHASES, merchant_id, wanted, key)
+        if told is None or told.status >= 400:
+            return
+        if told.document["checkout_url"] is not None:
+            self._payers.take(told.document)
+        fate = self._random.random()
+        if fate < REPEATED:
+            await self._insist(PURCHASES, merchant_id, wanted, key)
+        elif fate < REPEATED + REUSED:
+            other = await self._insist(PURCHASES, merchant_id, {**wanted, "return_url": "https://x.example/"}, key)
+            if other is not None and other.status != 422:
+                self._chronicle.accuse(f"a key used for another request was answered {other.status}, not 422")
+
     async def close(self) -> None:
         """This will send everybody home and hang up."""
         self.stop.set()
@@ -86,23 +103,7 @@ class Clients:
         elif self._random.random() < BAD:
             await self._ask_badly(merchant_id)
         else:
-            await self._buy(merchant_id)
-
-    async def _buy(self, merchant_id: str) -> None:
-        wanted = {"pack": self._random.choice(PACKS), "return_url": "https://shop.example/billing"}
-        key = str(uuid.uuid4())
-        told = await self._insist(PURCHASES, merchant_id, wanted, key)
-        if told is None or told.status >= 400:
-            return
-        if told.document["checkout_url"] is not None:
-            self._payers.take(told.document)
-        fate = self._random.random()
-        if fate < REPEATED:
-            await self._insist(PURCHASES, merchant_id, wanted, key)
-        elif fate < REPEATED + REUSED:
-            other = await self._insist(PURCHASES, merchant_id, {**wanted, "return_url": "https://x.example/"}, key)
-            if other is not None and other.status != 422:
-                self._chronicle.accuse(f"a key used for another request was answered {other.status}, not 422")
+            await self.buy(merchant_id)
 
     async def _ask_badly(self, merchant_id: str) -> None:
         """Ask for what must be refused, and nothing may come of."""

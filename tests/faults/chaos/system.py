@@ -19,7 +19,8 @@ from tests.faults.chaos.nursery import PYTHON, App, Nursery
 from tests.faults.chaos.proxy import FaultProxy
 from tests.faults.defects import processes
 
-from billing_adapters.embedded import EmbeddedServers, ServerUrls
+from billing_adapters.embedded import EmbeddedServers, Layout, ServerUrls
+from billing_adapters.embedded.layout import ONE_OF_EACH
 from billing_adapters.nats.connection import NatsConnection, open_nats
 from billing_adapters.nats.streams import CONSUMERS, ensure_streams
 from billing_adapters.postgres import migrations
@@ -39,15 +40,24 @@ class System:
     """Everything that runs, from `async with` to the end of the block and no longer."""
 
     def __init__(
-        self, folder: Path, *, http: int, workers: int, credit_services: int = 0, defect: str | None = None
+        self,
+        folder: Path,
+        *,
+        http: int,
+        workers: int,
+        credit_services: int = 0,
+        defect: str | None = None,
+        layout: Layout = ONE_OF_EACH,
     ) -> None:
         """This will take a folder for data and logs, how many processes of each app and of the example's Credit Service
-        there are, and a defect to build into all of them."""
+        there are, a defect to build into all of them, and how many processes the servers are. (A server that is several
+        is reached without a proxy between: it is its processes that are taken away.)"""
         self.folder, self.has_credit_service = folder, credit_services > 0
         self._counts = {"http": http, "worker": workers, "credits": credit_services}
         self._defect = defect
         self._closing = AsyncExitStack()
-        self.servers = EmbeddedServers(folder / "servers", durable=True)
+        self.servers = EmbeddedServers(folder / "servers", durable=True, layout=layout)
+        self._layout = layout
         self.proxies: dict[str, FaultProxy] = {}
         self.apps: dict[str, App] = {}
         self.doors: list[str] = []
@@ -96,6 +106,10 @@ class System:
         if self._platform is None:
             raise RuntimeError("the system is not started")
         return self._platform.pid
+
+    @property
+    def _replicas(self) -> int:
+        return 3 if self._layout.nats_nodes >= 3 else 1
 
     @property
     def signer(self) -> Signer:
@@ -171,6 +185,8 @@ class System:
             "platform": self.platform_url,
         }
         for name, url in behind.items():
+            if len(self._layout.members(name)) > 1:
+                continue
             proxy = self.proxies[name] = FaultProxy(urlsplit(str(url)).port or 0)
             await proxy.start()
             self._closing.push_async_callback(proxy.stop)
@@ -178,7 +194,7 @@ class System:
     async def _make_streams(self) -> None:
         """The other services' streams are theirs to make; the consumers are made by an operator with a short
         patience, which Billing leaves as it is."""
-        await ensure_streams(self.nats, manage_all=True)
+        await ensure_streams(self.nats, manage_all=True, replicas=self._replicas)
         for plan in CONSUMERS:
             config = plan.config()
             config.ack_wait = ACK_WAIT_S
@@ -192,6 +208,7 @@ class System:
             "BILLING_DATABASE_URL": self._through("postgres", self.urls.postgres, query="sslmode=disable"),
             "BILLING_REDIS_URL": self._through("redis", self.urls.redis),
             "BILLING_NATS_URL": self._through("nats", self.urls.nats),
+            "BILLING_NATS_REPLICAS": str(self._replicas),
             "BILLING_PLATFORMS": "stripe,sandbox",
             "BILLING_STRIPE_BASE_URL": self._through("platform", self.platform_url),
             "BILLING_STRIPE_REQUESTS_PER_SECOND": "100",
@@ -203,6 +220,8 @@ class System:
         }
 
     def _through(self, name: str, url: str | None, *, query: str = "") -> str:
+        if name not in self.proxies:
+            return str(url)
         parts = urlsplit(str(url))
         login, at, _ = parts.netloc.rpartition("@")
         place = f"{login}{at}127.0.0.1:{self.proxies[name].port}"

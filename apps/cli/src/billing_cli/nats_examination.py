@@ -1,26 +1,20 @@
-"""What `billing doctor` looks at in NATS: the connection, streams and consumers, what was given up, and the disk."""
+"""What `billing doctor` looks at in NATS: the connection, streams and consumers, and what was given up."""
 
 from collections.abc import Sequence
-from typing import Any, Final
-from urllib.parse import urlsplit
-
-import httpx2
+from typing import Final
 
 from billing_adapters.nats.advisories import count_given_up, last_given_up
 from billing_adapters.nats.checking import check_streams
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.permissions import ACCOUNTS_FILE, CLI, NatsUser, remedy
 from billing_adapters.nats.plan import ADVISORIES
-from billing_adapters.outbound import Destinations, open_client
 from billing_adapters.settings import Settings
 from billing_cli.configuration import mask_url
-from billing_cli.findings import Finding, fail, grave, ok, warn
+from billing_cli.findings import Finding, fail, ok, warn
+from billing_cli.nats_servers_examination import examine_replicas, examine_sync
 from billing_cli.transport_examination import examine_transport, reach_remedy
 from billing_core.errors import BrokerDenied, PublishingUnavailable
 
-MONITOR_PORT: Final = 8222  # where NATS' monitoring listens by custom
-MONITOR_TIMEOUT_S: Final = 2.0
-SYNC: Final = "jetstream sync"
 PERMISSIONS: Final = "nats permissions"
 
 
@@ -39,10 +33,11 @@ async def examine_nats(nats: NatsConnection, settings: Settings, user: NatsUser)
     found = [ok("nats", f"version {version.major}.{version.minor}.{version.patch}"), _transport(settings)]
     found += await _permissions(nats, user, settings)
     if user is CLI:  # the others may not look at all of it
-        problems = await check_streams(nats)
+        problems = await check_streams(nats, replicas=settings.nats_replicas)
         found += [fail("streams", problem, None) for problem in problems] or [ok("streams", "as they should be")]
+        found += await examine_replicas(nats)
         found.append(await _given_up(nats))
-    return [*found, await _sync(settings)]
+    return [*found, await examine_sync(settings)]
 
 
 def _transport(settings: Settings) -> Finding:
@@ -83,34 +78,6 @@ async def _given_up(nats: NatsConnection) -> Finding:
         f"and those handled are known by their id. Then `nats stream purge {ADVISORIES}`."
     )
     return fail("given up", f"NATS gave {many} message(s) up, the last: {where}", remedy)
-
-
-async def _sync(settings: Settings) -> Finding:
-    """Whether the disk is told before a message is acknowledged: the server's own setting, shown by its monitoring."""
-    url = settings.nats_monitor_url or _custom(settings.nats_url.get_secret_value())
-    try:
-        varz = await _varz(url)
-    except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as unseen:
-        remedy = "Set BILLING_NATS_MONITOR_URL, or see yourself that the server has `sync_interval: always`."
-        return warn(SYNC, f"not known: {mask_url(url)}/varz cannot be read ({type(unseen).__name__})", remedy)
-    if varz.get("jetstream", {}).get("config", {}).get("sync_always") is True:
-        return ok(SYNC, "every message is on disk before it is acknowledged")
-    remedy = "Set `sync_interval: always` in the jetstream block: a power cut loses up to two minutes otherwise."
-    return grave(SYNC, "messages are acknowledged before they are on disk", remedy, production=_is_production(settings))
-
-
-async def _varz(url: str) -> dict[str, Any]:
-    async with open_client(Destinations.of(url), timeout_s=MONITOR_TIMEOUT_S) as client:
-        answer = await client.get(f"{url.rstrip('/')}/varz")
-    answer.raise_for_status()
-    varz = answer.json()
-    if not isinstance(varz, dict) or "server_id" not in varz:
-        raise ValueError("this is not NATS' monitoring")
-    return varz
-
-
-def _custom(nats_url: str) -> str:
-    return f"http://{urlsplit(nats_url.split(',')[0]).hostname}:{MONITOR_PORT}"
 
 
 def _is_production(settings: Settings) -> bool:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from billing_adapters.redis.client import REDIS_FAILURES
+from billing_adapters.redis.client import REDIS_FAILURES, RedisClient
+from billing_adapters.redis.places import places_of
 from billing_adapters.redis.refusals import USERS_FILE, refusal
 from billing_adapters.settings import Settings
 from billing_cli.configuration import mask_url
@@ -26,7 +26,7 @@ _COMMANDS: Final = (
 )
 
 
-async def examine_redis(redis: Redis, settings: Settings) -> Sequence[Finding]:
+async def examine_redis(redis: RedisClient, settings: Settings) -> Sequence[Finding]:
     """This will check the server and our user. Never raises for what it looks for: that is a finding."""
     url = settings.redis_url.get_secret_value()
     try:
@@ -40,10 +40,17 @@ async def examine_redis(redis: Redis, settings: Settings) -> Sequence[Finding]:
     if denied:
         remedy = f"Give its user the permissions of {USERS_FILE}. {_WITHOUT}"
         found = [fail("redis", f"does not permit {', '.join(denied)}", remedy)]
-    return [*found, examine_transport("redis transport", url, "BILLING_REDIS_URL", "rediss")]
+    return [*found, _transport(url)]
 
 
-async def _may(redis: Redis, command: Sequence[str | int]) -> bool:
+def _transport(url: str) -> Finding:
+    places = places_of(url)
+    return examine_transport(
+        "redis transport", url if places is None else ",".join(places.urls), "BILLING_REDIS_URL", "rediss"
+    )
+
+
+async def _may(redis: RedisClient, command: Sequence[str | int]) -> bool:
     try:
         await redis.execute_command(*command)  # type: ignore[no-untyped-call]
     except ResponseError as refused:  # full, or a replica: that is no question of permissions, and told below
@@ -51,7 +58,7 @@ async def _may(redis: Redis, command: Sequence[str | int]) -> bool:
     return True
 
 
-async def _version(redis: Redis) -> list[Finding]:
+async def _version(redis: RedisClient) -> list[Finding]:
     try:
         info = await redis.info("server", "memory")
     except NoPermissionError:

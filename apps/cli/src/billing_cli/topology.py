@@ -21,7 +21,7 @@ async def upgrade(*, dry_run: bool) -> Sequence[str]:
     async with open_nats(settings.nats_url.get_secret_value(), name="billing-admin", access=access) as nats:
         await nats.ping()
         if not dry_run:
-            await ensure_streams(nats, manage_all=settings.nats_manage_streams)
+            await ensure_streams(nats, manage_all=settings.nats_manage_streams, replicas=settings.nats_replicas)
             await ensure_consumers(nats)
-            await ensure_advisories(nats)
-        return await check_streams(nats)
+            await ensure_advisories(nats, replicas=settings.nats_replicas)
+        return await check_streams(nats, replicas=settings.nats_replicas)

@@ -58,7 +58,9 @@ async def run(settings: Settings) -> None:
                 resources=resources, price_book=price_book, metrics=metrics, pseudonyms=settings.pseudonyms
             )
             resources.nats.tell_denials(metrics.process.count_denial)
-            topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)
+            topology = _Topology(
+                resources.nats, manage_all=settings.nats_manage_streams, replicas=settings.nats_replicas
+            )
             collect_garbage_seldom()
             if await run_loops((topology, *container.loops()), stop):
                 get_logger("worker").info("worker.stopped")
@@ -76,20 +78,20 @@ def _observatory(metrics: WorkerMetrics, settings: Settings) -> Observatory:
 class _Topology:
     """The loop that looks after streams and consumers."""
 
-    def __init__(self, nats: NatsConnection, *, manage_all: bool) -> None:
-        self._nats, self._manage_all = nats, manage_all
+    def __init__(self, nats: NatsConnection, *, manage_all: bool, replicas: int) -> None:
+        self._nats, self._manage_all, self._replicas = nats, manage_all, replicas
 
     async def run(self, stop: asyncio.Event) -> None:
-        await _keep_topology(self._nats, stop, manage_all=self._manage_all)
+        await _keep_topology(self._nats, stop, manage_all=self._manage_all, replicas=self._replicas)
 
 
-async def _keep_topology(nats: NatsConnection, stop: asyncio.Event, *, manage_all: bool) -> None:
+async def _keep_topology(nats: NatsConnection, stop: asyncio.Event, *, manage_all: bool, replicas: int) -> None:
     """Streams and consumers are made as soon as NATS is there, and looked after from then on."""
     log = get_logger("worker")
     ready = False
     while not ready and not stop.is_set():
         try:
-            await ensure_streams(nats, manage_all=manage_all)
+            await ensure_streams(nats, manage_all=manage_all, replicas=replicas)
             await ensure_consumers(nats)
             ready = True
         except PublishingUnavailable as away:
@@ -100,4 +102,4 @@ async def _keep_topology(nats: NatsConnection, stop: asyncio.Event, *, manage_al
         log.info("worker.ready")
         if ready_file := os.environ.get("BILLING_READY_FILE"):
             await asyncio.to_thread(Path(ready_file).write_text, "ready\n")
-    await keep_streams(nats, manage_all=manage_all, stop=stop)
+    await keep_streams(nats, manage_all=manage_all, replicas=replicas, stop=stop)

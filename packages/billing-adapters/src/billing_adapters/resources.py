@@ -17,9 +17,8 @@ from billing_adapters.tls import CertificateFiles
 from billing_adapters.tracing import open_tracing, spans_of_queries
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
     from billing_adapters.opentelemetry.tracing import Tracing
+    from billing_adapters.redis.client import RedisClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class Resources:
     """What the adapters of one process share. `tracing` is None where no traces are exported."""
 
     database: Database
-    redis: "Redis"
+    redis: "RedisClient"
     nats: NatsConnection
     platforms: Platforms
     tracing: "Tracing | None" = None

@@ -65,11 +65,16 @@ class Settings(BaseSettings):
         SecretStr("postgresql://billing:billing@127.0.0.1:5432/billing"), description="PostgreSQL 18 or later"
     )
     database_pool_size: int = Field(10, ge=1, le=200, description="Connections each process keeps at most")
-    redis_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey; TLS: rediss://")
+    redis_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis or Valkey; redis+sentinel://, redis+cluster:// for several hosts; TLS: rediss…",
+    )
     redis_ca_file: Path | None = Field(None, description="PEM of the authority that signed Redis' certificate")
     redis_cert_file: Path | None = Field(None, description="PEM of our certificate, where Redis asks for one (mTLS)")
     redis_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
-    nats_url: SecretStr = Field(SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream; TLS: tls://")
+    nats_url: SecretStr = Field(
+        SecretStr("nats://127.0.0.1:4222"), description="NATS with JetStream, comma list for a cluster; TLS: tls://"
+    )
     nats_ca_file: Path | None = Field(None, description="PEM of the authority that signed NATS' certificate")
     nats_cert_file: Path | None = Field(None, description="PEM of our certificate, where NATS asks for one (mTLS)")
     nats_key_file: Path | None = Field(None, description="PEM of its key, not encrypted")
@@ -80,8 +85,11 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$",
         description="Where NATS answers us; default _INBOX_billing_http, …_worker, …_cli",
     )
-    nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
+    nats_monitor_url: str | None = Field(
+        None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222, comma list for a cluster"
+    )
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
+    nats_replicas: int = Field(1, ge=1, le=5, description="Servers that keep each stream: 1, or 3 or 5 of a cluster")
 
     rate_limit_per_minute: int | None = Field(
         None, ge=0, le=MOST_PER_MINUTE, description="Requests of one merchant; 0 is off. Default: 6000 in production"
@@ -159,6 +167,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 "write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with / ? # % in the password as %2F %3F %23 %25"
             )
+        return value
+
+    @field_validator("nats_replicas")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value % 2 == 0:
+            raise ValueError("is 1, 3 or 5: one more than an odd number keeps nothing that the odd one would lose")
         return value
 
     @field_validator("jwt_public_key", "jwt_public_key_previous")

@@ -7,6 +7,7 @@ Only the standard library is imported here: the supervising process starts throu
 """
 
 from billing_adapters.embedded.folder import ALL_SERVERS, EmbeddedServersError, ServerUrls
+from billing_adapters.embedded.layout import Layout
 from billing_adapters.embedded.stack import EmbeddedServers
 
-__all__ = ["ALL_SERVERS", "EmbeddedServers", "EmbeddedServersError", "ServerUrls"]
+__all__ = ["ALL_SERVERS", "EmbeddedServers", "EmbeddedServersError", "Layout", "ServerUrls"]

@@ -52,13 +52,19 @@ class DataFolder:
         """This will take `path` (absolute) and create what is missing of it, closed to other users."""
         self.path = path
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("log", "conf", "redis", "nats"):
+        for name in ("log", "conf"):
             (path / name).mkdir(exist_ok=True, mode=0o700)
         self._lock: TextIOWrapper | None = None
 
     def log_of(self, name: str) -> Path:
         """This will return the file that the named server or the supervisor logs to."""
         return self.path / "log" / f"{name}.log"
+
+    def data_of(self, name: str) -> Path:
+        """This will return the folder that the named server keeps its data in, made if it is missing."""
+        folder = self.path / name
+        folder.mkdir(exist_ok=True, mode=0o700)
+        return folder
 
     def lock(self) -> None:
         """This will claim the folder until this process ends.
@@ -78,15 +84,14 @@ class DataFolder:
         lock.flush()
         self._lock = lock
 
-    def claim_access(self, which: frozenset[str]) -> tuple[Access, dict[str, socket.socket]]:
-        """This will settle ports and passwords, the kept ones where they are kept and free.
+    def claim_access(self, ports: frozenset[str]) -> tuple[Access, dict[str, socket.socket]]:
+        """This will settle the named ports, and passwords: the kept ones where they are kept and free.
 
-        Returns them with one listening socket per server, which holds its port: close it just before the
-        server binds.
+        Returns them with one listening socket per port, which holds it: close it just before the server binds.
         Raises `EmbeddedServersError` when no port is free.
         """
         kept = self._kept_access()
-        held = {name: _hold_port(kept.ports.get(name)) for name in sorted(which)}
+        held = {name: _hold_port(kept.ports.get(name)) for name in sorted(ports)}
         taken = {name: holder.getsockname()[1] for name, holder in held.items()}
         # Hexadecimal needs no quoting, neither in a URL nor in SQL nor in a configuration file.
         fresh = {name: secrets.token_hex(16) for name in (*sorted(ALL_SERVERS), "postgres_admin")}

@@ -64,6 +64,7 @@ def spawn(
             # PGPORT and its like would change the server as they change psql.
             env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
             start_new_session=True,
+            umask=0o077,  # a sentinel writes its configuration anew, passwords and all
             user=run_as.uid,
             group=run_as.gid,
             extra_groups=None if run_as.uid is None else [],

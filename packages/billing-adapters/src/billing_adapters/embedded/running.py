@@ -8,6 +8,7 @@ from functools import partial
 from signal import SIGCONT, SIGKILL, SIGTERM, Signals
 from subprocess import PIPE, Popen, TimeoutExpired
 
+from billing_adapters.embedded.ensembles import Ensemble
 from billing_adapters.embedded.folder import DataFolder, EmbeddedServersError
 from billing_adapters.embedded.processes import (
     end_adopted,
@@ -23,6 +24,7 @@ from billing_adapters.embedded.servers import RunTool, Server
 STOP_TIMEOUT_S = 20.0
 GONE_TIMEOUT_S = 10.0
 PROBE_EVERY_S = 0.01
+FORM_EVERY_S = 0.05
 LOG_TAIL_CHARACTERS = 2000
 TOOL = "tool"  # recorded like a server, so that it is ended like one, but free to exit by itself
 
@@ -79,12 +81,19 @@ class RunningServers:
 
     def wait_ready(self, server: Server, deadline_s: float) -> None:
         """This will wait until the server answers; `EmbeddedServersError` when it dies or is too slow."""
-        while not _is_ready(server):
+        while not _holds(server.is_ready):
             if server.name not in self._children:
                 raise self._failure(server, f"exited with {self._exited.get(server.name)} while starting")
             if time.monotonic() > deadline_s:
                 raise self._failure(server, "was not ready in time")
             self._attend(PROBE_EVERY_S)
+
+    def wait_formed(self, ensemble: Ensemble, deadline_s: float) -> None:
+        """This will wait until the servers have come together; `EmbeddedServersError` when that takes too long."""
+        while not _holds(ensemble.form):
+            if time.monotonic() > deadline_s:
+                raise EmbeddedServersError(f"the servers of {ensemble.name} did not come together in time")
+            self._attend(FORM_EVERY_S)
 
     def tool_runner(self, server: Server, deadline_s: float) -> RunTool:
         """This will return what runs the server's own tools, for its preparation."""
@@ -184,9 +193,9 @@ class RunningServers:
         return EmbeddedServersError(f"{server.name} {what}; the end of {path}:\n{tail}")
 
 
-def _is_ready(server: Server) -> bool:
+def _holds(fact: Callable[[], bool]) -> bool:
     try:
-        return server.is_ready()
+        return fact()
     except OSError:
         return False  # refused, reset or silent: not yet
 

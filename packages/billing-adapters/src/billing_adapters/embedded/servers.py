@@ -1,4 +1,4 @@
-"""The three servers: how each is prepared, started, asked whether it is ready, reached and stopped."""
+"""The servers: how each is prepared, started, asked whether it is ready, reached and stopped."""
 
 import json
 import os
@@ -25,8 +25,11 @@ RunTool = Callable[[list[str], bytes], None]
 class Server(Protocol):
     """What the supervisor knows of a server."""
 
-    name: ClassVar[str]
     stop_signal: ClassVar[signal.Signals]
+
+    @property
+    def name(self) -> str:
+        """What it is called: its data folder, its log and its port are."""
 
     @property
     def run_as(self) -> RunAs:
@@ -139,7 +142,6 @@ class Postgres:
 class Valkey:
     """Valkey, which speaks the Redis protocol; `durable` keeps an append-only file, synced every second."""
 
-    name: ClassVar[str] = "redis"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     folder: DataFolder
@@ -148,6 +150,8 @@ class Valkey:
     durable: bool
     password: str
     run_as: RunAs = OURSELVES
+    name: str = "redis"
+    more: tuple[str, ...] = ()  # lines of configuration, where it is one of several
 
     def prepare(self, run: RunTool) -> None:
         """This will write the configuration: in a file, because any user can read a command line."""
@@ -155,17 +159,18 @@ class Valkey:
             f"bind {LOOPBACK}",
             f"port {self.port}",
             f"requirepass {self.password}",
-            f"dir {_quoted(self.folder.path / 'redis')}",
+            f"dir {quoted(self.folder.data_of(self.name))}",
             'save ""',
             f"appendonly {'yes' if self.durable else 'no'}",
             "appendfsync everysec",
             "set-proc-title no",  # the title would hide the command line that orphans are recognised by
+            *self.more,
         )
-        self.folder.write_private("conf/valkey.conf", "\n".join(lines) + "\n")
+        self.folder.write_private(f"conf/{self.name}.conf", "\n".join(lines) + "\n")
 
     def command(self) -> list[str]:
         """This will return the command line; everything else is in the configuration."""
-        return [str(self.program), str(self.folder.path / "conf" / "valkey.conf")]
+        return [str(self.program), str(self.folder.path / "conf" / f"{self.name}.conf")]
 
     def is_ready(self) -> bool:
         """This will log in and ping. While the append-only file is being read, the answer is an error."""
@@ -183,7 +188,6 @@ class Valkey:
 class Nats:
     """NATS with JetStream; `durable` syncs every message before it is acknowledged."""
 
-    name: ClassVar[str] = "nats"
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     folder: DataFolder
@@ -192,25 +196,28 @@ class Nats:
     durable: bool
     password: str
     run_as: RunAs = OURSELVES
+    name: str = "nats"
+    more: tuple[str, ...] = ()  # lines of configuration, where it is one of several
 
     def prepare(self, run: RunTool) -> None:
         """This will write the configuration: in a file, because any user can read a command line."""
         lines = (
             f'listen: "{LOOPBACK}:{self.port}"',
-            'server_name: "billing-embedded"',
+            f'server_name: "{self.name if self.more else "billing-embedded"}"',
             f'authorization {{ token: "{self.password}" }}',
             "jetstream {",
-            f"  store_dir: {_quoted(self.folder.path / 'nats')}",
+            f"  store_dir: {quoted(self.folder.data_of(self.name))}",
             "  max_mem: 256M",
             "  max_file: 10G",
             f"  sync_interval: {'always' if self.durable else '2m'}",
             "}",
+            *self.more,
         )
-        self.folder.write_private("conf/nats.conf", "\n".join(lines) + "\n")
+        self.folder.write_private(f"conf/{self.name}.conf", "\n".join(lines) + "\n")
 
     def command(self) -> list[str]:
         """This will return the command line; everything else is in the configuration."""
-        return [str(self.program), "-c", str(self.folder.path / "conf" / "nats.conf")]
+        return [str(self.program), "-c", str(self.folder.path / "conf" / f"{self.name}.conf")]
 
     def is_ready(self) -> bool:
         """This will log in and ping a server that says it has JetStream."""
@@ -225,7 +232,8 @@ class Nats:
         return {"nats": f"nats://{self.password}@{LOOPBACK}:{self.port}"}
 
 
-def _quoted(path: Path) -> str:
+def quoted(path: Path) -> str:
+    """The path as a server's configuration has it."""
     # Both configuration languages take JSON's escapes, so a folder may have spaces and quotes in its name.
     return json.dumps(str(path), ensure_ascii=False)
 

@@ -1,5 +1,6 @@
 """The caller's side: one supervisor process, asked over a channel whose closing stops everything."""
 
+import dataclasses
 import itertools
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any, Self
 from billing_adapters.embedded.binaries import find_programs
 from billing_adapters.embedded.channel import Channel, Closed
 from billing_adapters.embedded.folder import ALL_SERVERS, EmbeddedServersError, ServerUrls
+from billing_adapters.embedded.layout import ONE_OF_EACH, Layout
 
 ANSWER_TIMEOUT_S = 60.0  # stopping one server takes 20 s at the longest, and killing what is left 10 s more
 SUPERVISOR_STOP_TIMEOUT_S = 90.0
@@ -36,13 +38,16 @@ class EmbeddedServers:
         *,
         durable: bool = True,
         which: frozenset[str] = ALL_SERVERS,
+        layout: Layout = ONE_OF_EACH,
         ready_timeout_s: float = 90.0,
     ) -> None:
         """This will take the folder to keep everything in; nothing happens before `start`.
 
         `durable` syncs to disk as production does (Valkey: once a second); without it only speed counts: a
         crash of the machine may lose data, and a restart empties Valkey. `which` names the servers wanted, of
-        `postgres`, `redis` and `nats`. `ready_timeout_s` limits the start of all, and of one, in seconds.
+        `postgres`, `redis` and `nats`; `layout` says where several processes are one of them (`layout.members`): these
+        are stopped, killed and paused by their own names. `ready_timeout_s` limits the start of all, and of one, in
+        seconds.
 
         Raises `EmbeddedServersError` when `which` is empty or names another server.
         """
@@ -50,7 +55,7 @@ class EmbeddedServers:
             raise EmbeddedServersError(f"{sorted(which)}: name some of {sorted(ALL_SERVERS)}")
         self.data = data.resolve()
         self._durable = durable
-        self._which = which
+        self._which, self._layout = which, layout
         self._ready_timeout_s = ready_timeout_s
         self._urls: ServerUrls | None = None
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -80,6 +85,7 @@ class EmbeddedServers:
                 "start",
                 timeout_s=self._ready_timeout_s + ANSWER_TIMEOUT_S,
                 which=sorted(self._which),
+                layout=dataclasses.asdict(self._layout),
                 programs=programs,
                 durable=self._durable,
                 ready_timeout_s=self._ready_timeout_s,
@@ -172,8 +178,9 @@ class EmbeddedServers:
             )
 
     def _ask_about(self, name: str, act: str, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-        if name not in self._which:
-            raise EmbeddedServersError(f"{name!r} is not one of these servers: {sorted(self._which)}")
+        members = [member for server in sorted(self._which) for member in self._layout.members(server)]
+        if name not in members:
+            raise EmbeddedServersError(f"{name!r} is not one of these servers: {members}")
         self._ask(act, timeout_s=timeout_s, name=name)
 
     def _ask(self, act: str, *, timeout_s: float = ANSWER_TIMEOUT_S, **arguments: Any) -> Any:

@@ -15,9 +15,12 @@ from typing import Any
 
 from billing_adapters.embedded.account import account_for_postgres
 from billing_adapters.embedded.channel import Channel, Closed, Message
+from billing_adapters.embedded.ensembles import Ensemble, NatsCluster, RedisNodes, WatchedRedis
 from billing_adapters.embedded.folder import Access, DataFolder, EmbeddedServersError
-from billing_adapters.embedded.processes import OURSELVES, adopt_orphans
+from billing_adapters.embedded.layout import PEERS, SENTINELS, Layout
+from billing_adapters.embedded.processes import adopt_orphans
 from billing_adapters.embedded.running import RunningServers, log
+from billing_adapters.embedded.sentinel import Sentinel
 from billing_adapters.embedded.servers import Nats, Postgres, Server, Valkey
 
 REQUEST_TIMEOUT_S = 10.0
@@ -78,22 +81,36 @@ class Supervisor:
         self._channel.send({"number": request["number"], **answer})
 
     def _start(
-        self, *, which: list[str], programs: dict[str, str], durable: bool, ready_timeout_s: float
+        self,
+        *,
+        which: list[str],
+        layout: dict[str, Any],
+        programs: dict[str, str],
+        durable: bool,
+        ready_timeout_s: float,
     ) -> dict[str, str]:
         self._ready_timeout_s = ready_timeout_s
         deadline_s = time.monotonic() + ready_timeout_s
         self._folder.lock()
         self._running.end_orphans()
-        access, held_ports = self._folder.claim_access(frozenset(which))
-        self._servers = _describe(self._folder, access, programs, durable=durable)
+        laid_out = Layout(**layout)
+        access, held_ports = self._folder.claim_access(
+            frozenset(port for name in which for port in laid_out.ports(name))
+        )
+        self._servers, ensembles = _describe(self._folder, access, programs, laid_out, durable=durable)
         # PostgreSQL is the last of them: the others come up while its cluster is made.
         for name, server in self._servers.items():
             server.prepare(self._running.tool_runner(server, deadline_s))
-            held_ports[name].close()
+            for port in (name, f"{name}{PEERS}"):
+                if port in held_ports:
+                    held_ports[port].close()
             self._running.start(server)
         for server in self._servers.values():
             self._running.wait_ready(server, deadline_s)
-        return {field: url for server in self._servers.values() for field, url in server.urls().items()}
+        for ensemble in ensembles:
+            self._running.wait_formed(ensemble, deadline_s)
+        found = (*self._servers.values(), *ensembles)  # together they are reached otherwise than each alone
+        return {field: url for each in found for field, url in each.urls().items()}
 
     def _start_server(self, *, name: str) -> None:
         server = self._servers[name]
@@ -114,34 +131,55 @@ class Supervisor:
         return self._channel in ready
 
 
-def _describe(folder: DataFolder, access: Access, programs: dict[str, str], *, durable: bool) -> dict[str, Server]:
-    """This will describe the servers that have a program, in the order in which they start."""
+def _describe(
+    folder: DataFolder, access: Access, programs: dict[str, str], layout: Layout, *, durable: bool
+) -> tuple[dict[str, Server], list[Ensemble]]:
+    """This will describe the servers that have a program, in the order in which they start, and which of them belong
+    together."""
     servers: dict[str, Server] = {}
-    for name in ("redis", "nats", "postgres"):
+    ensembles: list[Ensemble] = []
+    for name in ("redis", "nats"):
         if name not in programs:
             continue
-        program, port, password = Path(programs[name]), access.ports[name], access.passwords[name]
-        if name == "postgres":
-            servers[name] = Postgres(
+        ensemble = _ensemble(name, access, layout)
+        ensembles += [ensemble] if ensemble else []
+        for member in layout.members(name):
+            describe = Sentinel if member in SENTINELS else Valkey if name == "redis" else Nats
+            servers[member] = describe(
                 folder=folder,
-                program=program,
-                port=port,
+                program=Path(programs[name]),
+                port=access.ports[member],
                 durable=durable,
-                owner_password=password,
-                admin_password=access.passwords["postgres_admin"],
-                run_as=account_for_postgres(program, folder.path),
+                password=access.passwords[name],
+                name=member,
+                more=ensemble.lines_of(member) if ensemble else (),
             )
-        else:
-            describe = Valkey if name == "redis" else Nats
-            servers[name] = describe(
-                folder=folder,
-                program=program,
-                port=port,
-                durable=durable,
-                password=password,
-                run_as=OURSELVES,
-            )
-    return servers
+    if "postgres" in programs:
+        program = Path(programs["postgres"])
+        servers["postgres"] = Postgres(
+            folder=folder,
+            program=program,
+            port=access.ports["postgres"],
+            durable=durable,
+            owner_password=access.passwords["postgres"],
+            admin_password=access.passwords["postgres_admin"],
+            run_as=account_for_postgres(program, folder.path),
+        )
+    return servers, ensembles
+
+
+def _ensemble(name: str, access: Access, layout: Layout) -> NatsCluster | WatchedRedis | RedisNodes | None:
+    ports = {member: access.ports[member] for member in layout.members(name)}
+    peers = {member: access.ports[f"{member}{PEERS}"] for member in ports if f"{member}{PEERS}" in layout.ports(name)}
+    password = access.passwords[name]
+    if len(ports) == 1:
+        return None
+    if name == "nats":
+        return NatsCluster(ports=ports, route_ports=peers, password=password)
+    if layout.redis == "cluster":
+        return RedisNodes(ports=ports, bus_ports=peers, password=password)
+    sentinels = {member: ports.pop(member) for member in SENTINELS}
+    return WatchedRedis(data_ports=ports, sentinel_ports=sentinels, password=password)
 
 
 def _receive_signals() -> socket.socket:

@@ -14,6 +14,7 @@ from nats.js.errors import APIError, NotFoundError
 from billing_adapters.nats.api import ask, stream_config
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.plan import ADVISORIES, CONSUMERS
+from billing_adapters.nats.streams import ensure_replicas
 from billing_core.errors import PublishingUnavailable
 
 KINDS: Final = ("MAX_DELIVERIES", "MSG_TERMINATED")
@@ -37,12 +38,14 @@ class GivenUp:
     at: str
 
 
-async def ensure_advisories(connection: NatsConnection) -> None:
-    """This will make the stream that keeps the advisories, unless there is one. Raises PublishingUnavailable when NATS
-    is away or refuses, as it does where another stream has the subjects."""
+async def ensure_advisories(connection: NatsConnection, *, replicas: int = 1) -> None:
+    """This will make the stream that keeps the advisories, unless there is one, on `replicas` servers at least. Raises
+    PublishingUnavailable when NATS is away or refuses, as it does where another stream has the subjects."""
     try:
-        if await _config(connection) is None:
-            await ask(connection, f"STREAM.CREATE.{ADVISORIES}", _settings())
+        if (present := await _config(connection)) is None:
+            await ask(connection, f"STREAM.CREATE.{ADVISORIES}", {**_settings(), "num_replicas": replicas})
+        else:
+            await ensure_replicas(connection, present, replicas)
     except NATS_FAILURES as failure:
         raise PublishingUnavailable(f"the stream {ADVISORIES} could not be made: {failure}") from failure
 

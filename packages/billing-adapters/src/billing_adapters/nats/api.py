@@ -9,9 +9,15 @@ from nats.js.errors import APIError, ServiceUnavailableError
 from billing_adapters.nats.connection import REQUEST_TIMEOUT_S, NatsConnection
 
 
+async def stream_info(connection: NatsConnection, name: str) -> dict[str, Any]:
+    """The stream's settings, state and, in a cluster, replicas. Raises nats-py's NotFoundError, and whatever else it
+    raises."""
+    return await ask(connection, f"STREAM.INFO.{name}", {})
+
+
 async def stream_config(connection: NatsConnection, name: str) -> dict[str, Any]:
     """The settings of the stream. Raises nats-py's NotFoundError, and whatever else it raises."""
-    config: dict[str, Any] = (await ask(connection, f"STREAM.INFO.{name}", {}))["config"]
+    config: dict[str, Any] = (await stream_info(connection, name))["config"]
     return config
 
 

@@ -9,6 +9,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 from billing_adapters.nats.api import stream_config
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.plan import BILLING, CONSUMERS, SUBJECTS, ConsumerPlan, covers
+from billing_adapters.nats.replicas import has_no_leader, servers, too_few
 from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 SHORTEST_DUPLICATE_WINDOW_S: Final = 120
@@ -25,19 +26,22 @@ _OTHERS_REMEDY: Final = (
 )
 
 
-async def check_streams(connection: NatsConnection) -> Sequence[str]:
+async def check_streams(connection: NatsConnection, *, replicas: int = 1) -> Sequence[str]:
     """What is wrong with the streams and consumers, each in a sentence that says what to do; empty when nothing is.
-    Never raises for an outage: that is one of the sentences."""
+    `replicas` is how many servers shall keep each stream. Never raises for an outage: that is one of the sentences."""
     try:
-        problems = [each for name in SUBJECTS for each in await _stream_problems(connection, name)]
-        return [*problems, *[each for plan in CONSUMERS for each in await _consumer_problems(connection, plan)]]
+        problems = [each for name in SUBJECTS for each in await _stream_problems(connection, name, replicas)]
+        return [
+            *problems,
+            *[each for plan in CONSUMERS for each in await _consumer_problems(connection, plan, replicas)],
+        ]
     except ServiceUnavailableError:
         return ["NATS runs without JetStream: start it with JetStream enabled (-js, or a jetstream block)."]
     except (PublishingUnavailable, *NATS_FAILURES) as failure:
         return [f"NATS cannot be asked about its streams: {failure}. Check BILLING_NATS_URL."]
 
 
-async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[str]:
+async def _stream_problems(connection: NatsConnection, name: str, replicas: int) -> Sequence[str]:
     try:
         present = await stream_config(connection, name)
     except BrokerDenied as denied:
@@ -45,6 +49,9 @@ async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[st
     except NotFoundError:
         remedy = "start a worker, which makes it" if name == BILLING else _OTHERS_REMEDY
         return [f"The stream {name} is missing: {remedy}."]
+    except ServiceUnavailableError as unavailable:
+        return [_no_leader(f"The stream {name}", unavailable)]
+    fewer = too_few(name, present, replicas)
     checks = {
         f"takes {present.get('subjects')} and so not all of {SUBJECTS[name]}: add it": not any(
             covers(each, SUBJECTS[name]) for each in present.get("subjects") or []
@@ -67,17 +74,32 @@ async def _stream_problems(connection: NatsConnection, name: str) -> Sequence[st
             name == BILLING and not (present.get("deny_delete") and present.get("deny_purge"))
         ),
     }
+    checks |= {fewer: True} if fewer else {}
     return [f"The stream {name} {problem}." for problem, found in checks.items() if found]
 
 
-async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan) -> Sequence[str]:
+def _no_leader(what: str, unavailable: ServiceUnavailableError) -> str:
+    """The sentence for it. Raises what it was given where JetStream is not there at all."""
+    if not has_no_leader(unavailable):
+        raise unavailable
+    return f"{what} has no leader: most of the servers that keep it are away. Start them; it takes nothing meanwhile."
+
+
+async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan, replicas: int) -> Sequence[str]:
     try:
         info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
     except BrokerDenied as denied:
         return [str(denied)]
     except NotFoundError:
         return [f"The consumer {plan.durable} of {plan.stream} is missing: a worker makes it once the stream is there."]
-    checks = {**_delivery_problems(info.config, plan), "is paused": bool(info.paused)}
+    except ServiceUnavailableError as unavailable:
+        return [_no_leader(f"The consumer {plan.durable}", unavailable)]
+    kept = info.config.num_replicas or 0  # none: as its stream is
+    checks = {
+        **_delivery_problems(info.config, plan),
+        "is paused": bool(info.paused),
+        f"is kept on {servers(kept)}, its stream on more": 0 < kept < replicas,
+    }
     remedy = "delete it (a worker makes it anew) or mend it with `nats consumer edit` or `resume`"
     return [f"The consumer {plan.durable} {problem}: {remedy}." for problem, found in checks.items() if found]
 

@@ -17,6 +17,7 @@ from billing_adapters.nats.denials import Denial, Denials, Tell
 from billing_adapters.nats.permissions import USER_INFO
 from billing_adapters.nats.pings import Pings
 from billing_adapters.nats.rare_warnings import RareWarnings
+from billing_adapters.nats.rounds import Rounds
 from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 # Whatever nats-py raises when the broker is away, slow or refuses: its own errors, the socket's, an answer that is
@@ -52,8 +53,9 @@ class NatsConnection:
         """This will take the URL (or several, separated by commas), the name to show in NATS's monitoring, how to get
         in, how often a silent server is asked whether it is there, and how soon one that denied us is asked again.
         Raises InvalidConfiguration for what can never work."""
-        self._servers = checked_servers(url)
-        self._access, self._login = access, access.check(self._servers)
+        servers = checked_servers(url)
+        self._rounds, self._unheard = Rounds(servers), len(servers)
+        self._access, self._login = access, access.check(servers)
         self._name, self._ping_interval_s, self._denied_wait_s = name, ping_interval_s, denied_wait_s
         self._client = Client()
         self._warnings = RareWarnings("nats", name)
@@ -140,6 +142,7 @@ class NatsConnection:
                 self._why = str(failure)
                 self.warn("NATS connection failed", failure)
             finally:
+                self._heard.set()
                 await self._close(client)
             self._closing = False  # whoever ends us from now on may cancel us
             if not self._ending:
@@ -156,9 +159,10 @@ class NatsConnection:
             keeper.cancel()
 
     async def heard(self, timeout_s: float) -> None:
-        """This will wait until the first attempt to connect has succeeded or failed, up to `timeout_s` seconds."""
+        """This will wait until the first attempt to connect has succeeded, or failed with every server, up to
+        `timeout_s` seconds for each of them."""
         with suppress(TimeoutError):  # a silent network is an outage like another
-            await asyncio.wait_for(self._heard.wait(), timeout_s)
+            await asyncio.wait_for(self._heard.wait(), max(self._unheard, 1) * timeout_s)
 
     def _new_client(self) -> Client:
         has_certificate = self._access.certificates.cert is not None
@@ -167,7 +171,8 @@ class NatsConnection:
     async def _connect(self, client: Client) -> None:
         certificates = self._access.certificates
         await client.connect(
-            servers=self._servers,
+            servers=self._rounds.next(),
+            dont_randomize=True,
             name=self._name,
             tls=await asyncio.to_thread(certificates.context) if certificates.any else None,
             inbox_prefix=self._access.inbox_prefix,
@@ -242,7 +247,9 @@ class NatsConnection:
             self._log.warning("NATS disconnected", connection=self._name)
 
     async def _on_error(self, error: Exception) -> None:
-        self._heard.set()
+        self._unheard -= 1
+        if self._unheard <= 0:
+            self._heard.set()
         denial = self._denials.heard(error) or self._access.refused(error, self._login)
         if denial is None:
             if not self._closing:  # what is closed may well break

@@ -13,7 +13,7 @@ LOOK_AGAIN_AFTER_S = 2.0
 CHECK_EVERY_S = 60.0
 
 
-async def keep_streams(connection: NatsConnection, *, manage_all: bool, stop: asyncio.Event) -> None:
+async def keep_streams(connection: NatsConnection, *, manage_all: bool, replicas: int = 1, stop: asyncio.Event) -> None:
     """This will do `ensure_streams` and `ensure_consumers` when NATS comes, until the streams of the other services are
     there too, and every minute. It ends when `stop` is set (a cancellation nats-py may swallow), and never raises for
     an outage."""
@@ -23,10 +23,10 @@ async def keep_streams(connection: NatsConnection, *, manage_all: bool, stop: as
         due = connected != done_for or time.monotonic() - done_at > CHECK_EVERY_S
         if connection.is_connected and due:
             try:
-                await ensure_streams(connection, manage_all=manage_all)
+                await ensure_streams(connection, manage_all=manage_all, replicas=replicas)
                 if not await ensure_consumers(connection):
                     done_for, done_at = connected, time.monotonic()
-                await ensure_advisories(connection)  # last: nothing of Billing needs it
+                await ensure_advisories(connection, replicas=replicas)  # last: nothing of Billing needs it
             except PublishingUnavailable as failure:
                 connection.warn("streams not ready", failure)
         with suppress(TimeoutError):  # nobody stopped us: look again

@@ -146,6 +146,7 @@ ADMIN: Final = NatsUser(
         **_stream_info(BILLING, MERCHANT, WEBHOOK, ADVISORIES),
         **{f"$JS.API.STREAM.{act}.{BILLING}": f"{act.lower()} our stream" for act in ("CREATE", "UPDATE")},
         f"$JS.API.STREAM.CREATE.{ADVISORIES}": "keep what NATS gives up",
+        f"$JS.API.STREAM.UPDATE.{ADVISORIES}": "keep it on more servers",
         f"$JS.API.STREAM.PURGE.{ADVISORIES}": "forget it, once it is seen to",
         **_consumer_info(),
         **_consumer_create(),

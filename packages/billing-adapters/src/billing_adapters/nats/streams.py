@@ -32,6 +32,7 @@ __all__ = [
     "ConsumerPlan",
     "ensure_consumer",
     "ensure_consumers",
+    "ensure_replicas",
     "ensure_streams",
 ]
 
@@ -48,15 +49,15 @@ _NO_STORE = 10049
 _TRIES_FOR_A_STORE, _TRY_AGAIN_AFTER_S = 10, 0.1
 
 
-async def ensure_streams(connection: NatsConnection, *, manage_all: bool) -> None:
-    """This will make the stream BILLING, or widen the one there is to what Billing needs; with `manage_all` those of
-    the other services too. Nothing is deleted, narrowed or shortened.
+async def ensure_streams(connection: NatsConnection, *, manage_all: bool, replicas: int = 1) -> None:
+    """This will make the stream BILLING, or widen the one there is to what Billing needs, kept on `replicas` servers at
+    least; with `manage_all` those of the other services too. Nothing is deleted, narrowed or shortened.
 
     Raises PublishingUnavailable when NATS is away or refuses; safe to repeat and to do in many processes at once.
     """
     for name in (BILLING, MERCHANT, WEBHOOK) if manage_all else (BILLING,):
         try:
-            await _ensure_stream(connection, name)
+            await _ensure_stream(connection, name, replicas)
         except NATS_FAILURES as failure:
             raise PublishingUnavailable(f"the stream {name} could not be made or widened: {failure}") from failure
 
@@ -85,19 +86,30 @@ async def ensure_consumer(connection: NatsConnection, plan: ConsumerPlan) -> Non
         await connection.jetstream.add_consumer(plan.stream, plan.config())
 
 
-async def _ensure_stream(connection: NatsConnection, name: str) -> None:
+async def ensure_replicas(connection: NatsConnection, present: dict[str, Any], replicas: int) -> None:
+    """This will have the stream of these settings kept on so many servers, unless it is kept on more; its consumers
+    follow. Raises what nats-py raises, also where there are not as many servers."""
+    if (present.get("num_replicas") or 1) < replicas:
+        await ask(connection, f"STREAM.UPDATE.{present['name']}", {**present, "num_replicas": replicas})
+
+
+async def _ensure_stream(connection: NatsConnection, name: str, replicas: int) -> None:
     try:
         present = await stream_config(connection, name)
     except NotFoundError:
-        present = await _make_stream(connection, name)
+        present = await _make_stream(connection, name, replicas)
     if widened := _widened(name, present):
-        await ask(connection, f"STREAM.UPDATE.{name}", {**present, **widened})
+        present = (await ask(connection, f"STREAM.UPDATE.{name}", {**present, **widened}))["config"]
+    # By itself: it is refused while a server is away, and the rest is not to wait for that.
+    await ensure_replicas(connection, present, replicas)
 
 
-async def _make_stream(connection: NatsConnection, name: str) -> dict[str, Any]:
+async def _make_stream(connection: NatsConnection, name: str, replicas: int) -> dict[str, Any]:
     for tries_left in reversed(range(_TRIES_FOR_A_STORE)):
         try:
-            made: dict[str, Any] = (await ask(connection, f"STREAM.CREATE.{name}", _new_stream(name)))["config"]
+            made: dict[str, Any] = (await ask(connection, f"STREAM.CREATE.{name}", _new_stream(name, replicas)))[
+                "config"
+            ]
         except APIError as refused:
             if refused.err_code == _NO_STORE and tries_left:
                 await asyncio.sleep(_TRY_AGAIN_AFTER_S)
@@ -109,7 +121,7 @@ async def _make_stream(connection: NatsConnection, name: str) -> dict[str, Any]:
     raise AssertionError("the last try gives a stream or raises")
 
 
-def _new_stream(name: str) -> dict[str, Any]:
+def _new_stream(name: str, replicas: int) -> dict[str, Any]:
     return {
         "name": name,
         "subjects": [SUBJECTS[name]],
@@ -117,6 +129,7 @@ def _new_stream(name: str) -> dict[str, Any]:
         # nobody could read what was said before.
         "retention": "limits",
         "storage": "file",
+        "num_replicas": replicas,
         "max_age": MAX_AGE_S * _SECOND,
         # At a limit an operator sets, refuse the new (it stays in the outbox) instead of silently losing the old.
         "discard": "new",

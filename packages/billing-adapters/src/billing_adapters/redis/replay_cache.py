@@ -1,5 +1,6 @@
 """The fast path of repeated requests: finished answers in Redis."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -7,10 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from redis.asyncio import Redis
-
 from billing_adapters.logs import get_logger
-from billing_adapters.redis.client import REDIS_FAILURES
+from billing_adapters.redis.client import REDIS_FAILURES, RedisClient
 from billing_adapters.redis.refusals import CODE, refusal
 from billing_adapters.redis.together import CommandsTogether
 from billing_core.domain.idempotency import REMEMBERED_FOR, Answer, RequestKey
@@ -28,7 +27,7 @@ class RedisReplayCache:
     """Remembers answers for 24 hours, or until Redis forgets them."""
 
     def __init__(
-        self, client: Redis, *, remembered_for: timedelta = REMEMBERED_FOR, timeout_s: float = OPERATION_TIMEOUT_S
+        self, client: RedisClient, *, remembered_for: timedelta = REMEMBERED_FOR, timeout_s: float = OPERATION_TIMEOUT_S
     ) -> None:
         """This will keep answers through the client, giving what goes to Redis at once `timeout_s` seconds."""
         self._commands = CommandsTogether(client, timeout_s=timeout_s)
@@ -58,7 +57,8 @@ class RedisReplayCache:
     async def forget(self, keys: Sequence[RequestKey]) -> None:
         """This will forget the answers of these keys; while Redis is away they run out by themselves."""
         if keys and not self._is_left_alone():
-            await self._attempt("UNLINK", *map(_name, keys))
+            # One by one, and yet together: on a cluster each may be another node's.
+            await asyncio.gather(*(self._attempt("UNLINK", _name(key)) for key in keys))
 
     def _is_left_alone(self) -> bool:
         now = time.monotonic()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, Final, TypeAlias
 
-from redis.asyncio import Redis
+from billing_adapters.redis.client import RedisClient
 
 MOST_TOGETHER: Final = 256
 
@@ -15,7 +15,7 @@ class CommandsTogether:
     """Sends commands in pipelines, one pipeline at a time: whatever is asked while one is under way goes with the
     next. Alone, a command goes at once."""
 
-    def __init__(self, client: Redis, *, timeout_s: float) -> None:
+    def __init__(self, client: RedisClient, *, timeout_s: float) -> None:
         """This will send through the client, giving each pipeline `timeout_s` seconds."""
         self._client, self._timeout_s = client, timeout_s
         self._waiting: list[tuple[Command, asyncio.Future[Any]]] = []
