@@ -45,6 +45,10 @@ class Redises:
     def mend(self) -> None:
         """This will have every server running and doing its part, whatever a test did, with nothing in any of them."""
         members = Layout(redis=self.kind).members("redis")
+        if self.kind == "sentinel" and not self._is_whole():
+            # Sentinels take twenty seconds to make a replica of a former primary; begun anew, they have no other one.
+            self.servers.stop()
+            self.servers.start()
         for member in members:
             if member in self.servers.pids():
                 self.servers.resume_server(member)

@@ -59,10 +59,9 @@ class TestReplicas:
     ) -> None:
         """Each has a leader and two that follow, and the doctor has nothing to say."""
         kept = {name: await keepers_by_name(await stream_info(connection, name)) for name in streams}
-        consumers = [await connection.jetstream.consumer_info(each.stream, each.durable) for each in CONSUMERS]
+        await consumers_are_kept_on(connection, 3)
 
         assert kept == {name: set(NODES) for name in streams}
-        assert [len(each.cluster.replicas or ()) for each in consumers if each.cluster] == [2, 2]
         assert await check_streams(connection, replicas=3) == []
         assert {each.many for each in await keepers_of_streams(connection)} == {3}
 
@@ -79,13 +78,12 @@ class TestReplicas:
             await ensure_streams(connection, manage_all=True, replicas=replicas)
             await ensure_advisories(connection, replicas=replicas)
         await all_follow(connection, [*SUBJECTS, ADVISORIES])
-        consumer = await connection.jetstream.consumer_info(MERCHANT, MERCHANT_CREATED.durable)
+        await consumers_are_kept_on(connection, 3)
 
         assert [each.partition(":")[0] for each in told] == [
             f"The stream {name} is kept on one server and BILLING_NATS_REPLICAS is 3" for name in SUBJECTS
         ]
         assert await check_streams(connection, replicas=3) == []
-        assert len(consumer.cluster.replicas or ()) == 2 if consumer.cluster else False
         assert [each.message.body for each in await a_consumer(connection).fetch(9, 5)] == [b"before"]
 
     async def test_a_consumer_that_is_kept_on_fewer_is_told(self, connection: NatsConnection) -> None:
@@ -102,21 +100,44 @@ class TestReplicas:
     async def test_a_stream_without_most_of_its_servers_is_told(
         self, nats_cluster: NatsCluster, connection: NatsConnection
     ) -> None:
-        """As that, and the streams that are well are looked at all the same."""
+        """By the one server that is left of three."""
+        await ensure_streams(connection, manage_all=True, replicas=3)
+        await ensure_consumers(connection)
+        await all_follow(connection, list(SUBJECTS))
+        ours = nats_cluster.node_of(connection)
+
+        for each in NODES:
+            if each != ours:
+                await nats_cluster.kill(each)
+        told = await complaints(connection, "has no leader")
+
+        assert [each.partition(":")[0] for each in told] == [
+            *(f"The stream {name} has no leader" for name in SUBJECTS),
+            *(f"The consumer {plan.durable} has no leader" for plan in CONSUMERS),
+        ]
+
+    async def test_a_stream_whose_only_server_is_away_hides_no_other(
+        self, nats_cluster: NatsCluster, connection: NatsConnection
+    ) -> None:
+        """It does not answer, and the others are looked at all the same."""
         await ensure_streams(connection, manage_all=True)
-        leader = await leader_of(connection, BILLING)
+        leaders = {name: await leader_of(connection, name) for name in SUBJECTS}
 
-        await nats_cluster.kill(leader)
-        told = await wait_for_a_complaint(connection)
+        await nats_cluster.kill(leaders[BILLING])
+        told = await complaints(connection, "does not answer")
 
-        assert f"The stream {BILLING} has no leader" in told
-        assert "JetStream enabled" not in told
+        silent = {each.split()[2] for each in told if "does not answer" in each and "stream" in each}
+        assert silent == {name for name, leader in leaders.items() if leader == leaders[BILLING]}
+        assert len([each for each in told if "is missing" in each]) == sum(
+            leaders[plan.stream] != leaders[BILLING] for plan in CONSUMERS
+        )
 
     async def test_a_server_that_is_away_is_told(
         self, nats_cluster: NatsCluster, connection: NatsConnection, streams: Sequence[str]
     ) -> None:
         """By its name, with the streams it follows; they go on meanwhile."""
-        bystander = next(each for each in NODES if each not in (await leader_of(connection, BILLING), NODES[0]))
+        leader = await leader_of(connection, BILLING)
+        bystander = next(each for each in NODES if each not in (leader, nats_cluster.node_of(connection)))
 
         await nats_cluster.kill(bystander)
         await leader_of(connection, BILLING)
@@ -217,6 +238,17 @@ async def keepers_by_name(info: Mapping[str, Any]) -> set[str]:
     return {cluster["leader"], *(each["name"] for each in cluster["replicas"])}
 
 
+async def consumers_are_kept_on(connection: NatsConnection, many: int) -> None:
+    """This will return once each of our consumers has a leader and as many followers as that makes."""
+    async with asyncio.timeout(DEADLINE_S):
+        for plan in CONSUMERS:
+            found = 0
+            while found != many:
+                info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
+                found = 1 + len(info.cluster.replicas or ()) if info.cluster and info.cluster.leader else 0
+                await asyncio.sleep(0.05)
+
+
 async def who_is_away(connection: NatsConnection) -> Mapping[str, tuple[str, ...]]:
     """The servers each stream misses."""
     try:
@@ -225,12 +257,15 @@ async def who_is_away(connection: NatsConnection) -> Mapping[str, tuple[str, ...
         return {}
 
 
-async def wait_for_a_complaint(connection: NatsConnection) -> str:
-    """What the doctor tells once NATS is there and nobody leads a stream."""
+async def complaints(connection: NatsConnection, wanted: str) -> Sequence[str]:
+    """What the doctor tells once each complaint about a leader is what it comes to be."""
     async with asyncio.timeout(DEADLINE_S):
-        while "no leader" not in (told := " ".join(await check_streams(connection))):  # noqa: ASYNC110 - as above
+        while True:
+            await connection.wait_connected(1)
+            told = await check_streams(connection)
+            if any(wanted in each for each in told) and ("answer" in wanted or all(wanted in each for each in told)):
+                return told
             await asyncio.sleep(0.1)
-    return told
 
 
 async def relayed(connection: NatsConnection, stop: asyncio.Event) -> tuple[Sequence[OutboxEvent], int]:

@@ -1,15 +1,16 @@
 """Whether streams and consumers are as Billing needs them, in sentences that say what to do."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
-from billing_adapters.nats.api import stream_config
+from billing_adapters.nats.api import stream_info
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.plan import BILLING, CONSUMERS, SUBJECTS, ConsumerPlan, covers
-from billing_adapters.nats.replicas import has_no_leader, servers, too_few
+from billing_adapters.nats.replicas import has_no_leader, is_led, servers, too_few
 from billing_core.errors import BrokerDenied, PublishingUnavailable
 
 SHORTEST_DUPLICATE_WINDOW_S: Final = 120
@@ -21,6 +22,10 @@ SHORTEST_ACK_WAIT_S: Final = 20
 FEWEST_ACK_PENDING: Final = 256
 _SECOND: Final = 1_000_000_000
 
+_TOO_FEW: Final = (
+    "it takes and gives nothing while too few of the servers that keep it are there. Where this is no election, which "
+    "takes ten seconds, start them."
+)
 _OTHERS_REMEDY: Final = (
     "its service makes it; where there is none (development), set BILLING_NATS_MANAGE_STREAMS=on and start a worker"
 )
@@ -29,29 +34,38 @@ _OTHERS_REMEDY: Final = (
 async def check_streams(connection: NatsConnection, *, replicas: int = 1) -> Sequence[str]:
     """What is wrong with the streams and consumers, each in a sentence that says what to do; empty when nothing is.
     `replicas` is how many servers shall keep each stream. Never raises for an outage: that is one of the sentences."""
+    streams = {f"stream {name}": _stream_problems(connection, name, replicas) for name in SUBJECTS}
+    consumers = {f"consumer {plan.durable}": _consumer_problems(connection, plan, replicas) for plan in CONSUMERS}
     try:
-        problems = [each for name in SUBJECTS for each in await _stream_problems(connection, name, replicas)]
-        return [
-            *problems,
-            *[each for plan in CONSUMERS for each in await _consumer_problems(connection, plan, replicas)],
-        ]
+        found = await asyncio.gather(*(_answered(what, asked) for what, asked in {**streams, **consumers}.items()))
+        return [problem for problems in found for problem in problems]
     except ServiceUnavailableError:
         return ["NATS runs without JetStream: start it with JetStream enabled (-js, or a jetstream block)."]
     except (PublishingUnavailable, *NATS_FAILURES) as failure:
         return [f"NATS cannot be asked about its streams: {failure}. Check BILLING_NATS_URL."]
 
 
+async def _answered(what: str, asked: Awaitable[Sequence[str]]) -> Sequence[str]:
+    """What was found, or that there was no answer: in a cluster one of them may have none, and the others do."""
+    try:
+        return await asked
+    except TimeoutError:
+        return [f"The {what} does not answer: {_TOO_FEW}"]
+    except ServiceUnavailableError as unavailable:
+        if not has_no_leader(unavailable):
+            raise
+        return [f"The {what} has no leader: {_TOO_FEW}"]
+
+
 async def _stream_problems(connection: NatsConnection, name: str, replicas: int) -> Sequence[str]:
     try:
-        present = await stream_config(connection, name)
+        info = await stream_info(connection, name)
     except BrokerDenied as denied:
         return [str(denied)]
     except NotFoundError:
         remedy = "start a worker, which makes it" if name == BILLING else _OTHERS_REMEDY
         return [f"The stream {name} is missing: {remedy}."]
-    except ServiceUnavailableError as unavailable:
-        return [_no_leader(f"The stream {name}", unavailable)]
-    fewer = too_few(name, present, replicas)
+    present, fewer = info["config"], too_few(name, info["config"], replicas)
     checks = {
         f"takes {present.get('subjects')} and so not all of {SUBJECTS[name]}: add it": not any(
             covers(each, SUBJECTS[name]) for each in present.get("subjects") or []
@@ -75,14 +89,8 @@ async def _stream_problems(connection: NatsConnection, name: str, replicas: int)
         ),
     }
     checks |= {fewer: True} if fewer else {}
-    return [f"The stream {name} {problem}." for problem, found in checks.items() if found]
-
-
-def _no_leader(what: str, unavailable: ServiceUnavailableError) -> str:
-    """The sentence for it. Raises what it was given where JetStream is not there at all."""
-    if not has_no_leader(unavailable):
-        raise unavailable
-    return f"{what} has no leader: most of the servers that keep it are away. Start them; it takes nothing meanwhile."
+    problems = [f"The stream {name} {problem}." for problem, found in checks.items() if found]
+    return problems if is_led(info) else [f"The stream {name} has no leader: {_TOO_FEW}", *problems]
 
 
 async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan, replicas: int) -> Sequence[str]:
@@ -92,8 +100,6 @@ async def _consumer_problems(connection: NatsConnection, plan: ConsumerPlan, rep
         return [str(denied)]
     except NotFoundError:
         return [f"The consumer {plan.durable} of {plan.stream} is missing: a worker makes it once the stream is there."]
-    except ServiceUnavailableError as unavailable:
-        return [_no_leader(f"The consumer {plan.durable}", unavailable)]
     kept = info.config.num_replicas or 0  # none: as its stream is
     checks = {
         **_delivery_problems(info.config, plan),

@@ -27,13 +27,13 @@ class Keepers:
 
 
 async def keepers_of_streams(connection: NatsConnection) -> Sequence[Keepers]:
-    """Who keeps each stream that there is and that has a leader; the others are told by `check_streams`. Raises
-    PublishingUnavailable where NATS is away."""
+    """Who keeps each stream that answers; of the others `check_streams` tells. Raises PublishingUnavailable where NATS
+    is away."""
     found = []
     for name in (*SUBJECTS, ADVISORIES):
         try:
             info = await stream_info(connection, name)
-        except NotFoundError:
+        except (NotFoundError, TimeoutError):
             continue
         except NATS_FAILURES as failure:
             if has_no_leader(failure):
@@ -46,6 +46,12 @@ async def keepers_of_streams(connection: NatsConnection) -> Sequence[Keepers]:
 def has_no_leader(failure: Exception) -> bool:
     """Whether JetStream could not answer because nobody leads what was asked about."""
     return isinstance(failure, APIError) and failure.err_code == _NO_LEADER
+
+
+def is_led(info: dict[str, Any]) -> bool:
+    """Whether a stream that answered has a leader; without one it is a follower that answers."""
+    cluster = info.get("cluster") or {}
+    return bool(cluster.get("leader")) or not cluster.get("name")
 
 
 def too_few(name: str, present: dict[str, Any], wanted: int) -> str | None:
