@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -27,6 +27,11 @@ class Redises:
         self.kind, self.servers, self.url = kind, servers, servers.urls.redis or ""
         self._ports = ports
         self.password = (urlsplit(self.url.partition("@")[0] + "@x").password) or ""
+
+    @property
+    def data_members(self) -> Sequence[str]:
+        """The servers that keep something."""
+        return [each for each in self._ports if each not in SENTINELS]
 
     def ask(self, member: str, *command: str) -> Answer:
         """This will ask one server and return its answer. Raises OSError where it is away."""
@@ -57,9 +62,8 @@ class Redises:
         while not self._is_whole():
             assert time.monotonic() < deadline_s, f"the servers of {self.kind} do not come together"
             time.sleep(0.05)
-        for member in members:
-            if member not in SENTINELS:
-                self.ask(member, "FLUSHALL")  # a replica refuses, and follows its primary in this
+        for member in self.data_members:
+            self.ask(member, "FLUSHALL")  # a replica refuses, and follows its primary in this
 
     def _is_whole(self) -> bool:
         try:

@@ -1,9 +1,11 @@
 """A primary that dies or falls silent: what stood in Redis is missed for a while, and then used again."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 from anyio import to_thread
@@ -20,6 +22,7 @@ from billing_core.domain.idempotency import RequestKey
 from billing_core.errors import SharedUsageUnavailable
 
 DEADLINE_S = 60.0
+USERS: Final = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ class TestCluster:
             for key in keys:
                 await cache.put(key, an_answer())
             await RedisUsage(client).charge(merchants, 0)
-            sizes = [cluster.ask(each, "DBSIZE") for each in ("redis-1", "redis-2", "redis-3")]
+            sizes = [cluster.ask(each, "DBSIZE") for each in cluster.data_members]
             found = [await cache.get(key) for key in keys]
             owed = await RedisUsage(client).charge(dict.fromkeys(merchants, 0), 0)
             await cache.forget(keys)
@@ -116,6 +119,34 @@ class TestCluster:
         assert list(owed) == list(merchants)
         assert all(owed.values())
         assert forgotten == [None] * len(keys)
+
+    async def test_without_any_node_redis_is_away(self) -> None:
+        """That is told as an outage like others, by whatever is asked."""
+        async with open_redis("redis+cluster://127.0.0.1:1,127.0.0.1:2") as client:
+            up, found = await is_up(client), await RedisReplayCache(client).get(a_key())
+            with pytest.raises(SharedUsageUnavailable):
+                await RedisUsage(client).charge({}, 0)
+
+        assert (up, found) == (False, None)
+
+    async def test_the_shipped_user_is_enough(self, cluster: Redises) -> None:
+        """What it may do on one server it may on each node, and the cluster's map it may ask for."""
+        (rules,) = re.findall(r"^user billing on \S+ (.+)$", USERS.read_text("utf-8"), re.MULTILINE)
+        for each in cluster.data_members:
+            told = await to_thread.run_sync(
+                cluster.ask, each, "ACL", "SETUSER", "billing", "on", ">sample", *rules.split()
+            )
+            assert told == "OK"
+        place = cluster.url.partition("@")[2]
+
+        async with open_redis(f"redis+cluster://billing:sample@{place}", timeout_s=DEADLINE_S) as client:
+            cache = RedisReplayCache(client, timeout_s=DEADLINE_S)
+            up = await is_up(client)
+            await cache.put(a_key(), an_answer())
+            found = await cache.get(a_key())
+            owed = await RedisUsage(client, timeout_s=DEADLINE_S).charge({"merchant-1": 0, "merchant-2": 0}, 0)
+
+        assert (up, found, set(owed)) == (True, an_answer(), {"merchant-1", "merchant-2"})
 
     @pytest.mark.parametrize("how", ["kill_server", "pause_server"])
     async def test_what_the_others_have_is_used_while_a_node_is_away(self, cluster: Redises, how: str) -> None:
@@ -199,6 +230,6 @@ def key_on(client: BillingCluster, cluster: Redises, member: str) -> RequestKey:
 def move_slot(cluster: Redises, slot: int, to: str) -> None:
     """This will have every node know the slot as another's; there is nothing in it."""
     owner = str(cluster.ask(to, "CLUSTER", "MYID"))
-    for member in (to, *(each for each in ("redis-1", "redis-2", "redis-3") if each != to)):
+    for member in (to, *(each for each in cluster.data_members if each != to)):
         assert cluster.ask(member, "CLUSTER", "SETSLOT", str(slot), "NODE", owner) == "OK"
     cluster.ask(to, "CLUSTER", "BUMPEPOCH")

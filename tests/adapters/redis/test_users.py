@@ -29,7 +29,7 @@ SHIPPED: Final = Path(__file__).parents[3] / "deploy" / "redis" / "users.acl"
 ADAPTER: Final = Path(redis_adapter.__file__).parent
 # How commands are written there: by the cache, by a client's method, and inside a script.
 SENT: Final = (r'_attempt\("(\w+)"', r"client\.(\w+)\(", r"redis\.call\('(\w+)'")
-NO_COMMANDS: Final = {"aclose", "pipeline"}
+NO_COMMANDS: Final = {"aclose", "pipeline", "look_again"}
 PLACEHOLDER: Final = "REPLACE_BY_THE_SHA256_OF_A_PASSWORD"
 PASSWORD: Final = "sample: p@ss/w%rd"
 READY_S: Final = 30.0

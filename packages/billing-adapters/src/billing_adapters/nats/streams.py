@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from nats.js.errors import APIError, NotFoundError
 
-from billing_adapters.nats.api import ask, stream_config
+from billing_adapters.nats.api import ask, stream_config, stream_info
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection
 from billing_adapters.nats.plan import (
     BILLING,
@@ -19,6 +19,7 @@ from billing_adapters.nats.plan import (
     ConsumerPlan,
     covers,
 )
+from billing_adapters.nats.replicas import is_led
 from billing_core.errors import PublishingUnavailable
 
 # Who makes streams mostly wants their names as well.
@@ -42,6 +43,9 @@ MAX_AGE_S = 30 * 24 * 3600
 # Covers a database that goes away for a night between the broker's confirmation and our note of it. Each id in the
 # window costs the server some 170 bytes; consumers know repeats after it by their id.
 DUPLICATE_WINDOW_S = 24 * 3600
+
+# Mostly they do at once; an election among servers that find each other silent takes up to ten seconds.
+ELECTED_WITHIN_S = 15.0
 
 _NAME_IN_USE = 10058
 # The server could not make the stream's store: it may still be clearing away one of that name which was deleted.
@@ -87,10 +91,15 @@ async def ensure_consumer(connection: NatsConnection, plan: ConsumerPlan) -> Non
 
 
 async def ensure_replicas(connection: NatsConnection, present: dict[str, Any], replicas: int) -> None:
-    """This will have the stream of these settings kept on so many servers, unless it is kept on more; its consumers
-    follow. Raises what nats-py raises, also where there are not as many servers."""
-    if (present.get("num_replicas") or 1) < replicas:
-        await ask(connection, f"STREAM.UPDATE.{present['name']}", {**present, "num_replicas": replicas})
+    """This will have the stream of these settings kept on so many servers, unless it is kept on more, and return once
+    these have elected a leader; its consumers follow. Raises what nats-py raises, also where there are not as many
+    servers, and TimeoutError where they elect none."""
+    if (present.get("num_replicas") or 1) >= replicas:
+        return
+    await ask(connection, f"STREAM.UPDATE.{present['name']}", {**present, "num_replicas": replicas})
+    async with asyncio.timeout(ELECTED_WITHIN_S):
+        while not is_led(await stream_info(connection, present["name"])):  # noqa: ASYNC110 - it tells when asked
+            await asyncio.sleep(_TRY_AGAIN_AFTER_S)
 
 
 async def _ensure_stream(connection: NatsConnection, name: str, replicas: int) -> None:
