@@ -19,6 +19,7 @@ DEADLINE_S = 30.0
 async def client(server: Any) -> AsyncIterator[Redis]:
     """A client of the empty server."""
     async with open_redis(server.url) as client:
+        assert isinstance(client, Redis)
         await client.flushall()
         yield client
 

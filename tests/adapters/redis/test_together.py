@@ -31,6 +31,7 @@ class CountedPipelines:
 async def client(server: Any) -> AsyncIterator[Redis]:
     """A client of the empty server."""
     async with open_redis(server.url) as client:
+        assert isinstance(client, Redis)
         await client.flushall()
         yield client
 

@@ -92,6 +92,7 @@ def acl_server(shipped: Server) -> Iterator[Server]:
 async def client(acl_server: Server) -> AsyncIterator[Redis]:
     """A client, as a process has it."""
     async with open_redis(acl_server.url) as client:
+        assert isinstance(client, Redis)
         yield client
 
 

@@ -109,8 +109,10 @@ class Supervisor:
             self._running.wait_ready(server, deadline_s)
         for ensemble in ensembles:
             self._running.wait_formed(ensemble, deadline_s)
-        found = (*self._servers.values(), *ensembles)  # together they are reached otherwise than each alone
-        return {field: url for each in found for field, url in each.urls().items()}
+        urls = {field: url for server in self._servers.values() for field, url in server.urls().items()}
+        for ensemble in ensembles:
+            urls |= ensemble.urls()  # together they are reached otherwise than each alone
+        return urls
 
     def _start_server(self, *, name: str) -> None:
         server = self._servers[name]

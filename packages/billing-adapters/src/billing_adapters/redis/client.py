@@ -98,7 +98,9 @@ def _sentinel(places: RedisPlaces, options: Mapping[str, Any], timeout_s: float)
         "socket_connect_timeout": each_s,
     }
     login = {"username": places.username, "password": places.password, "db": places.db, "ssl": places.tls}
-    return Sentinel(places.hosts, sentinel_kwargs=asking, **{**options, **login})
+    return Sentinel(  # type: ignore[no-untyped-call]
+        places.hosts, sentinel_kwargs=asking, **{**options, **login}
+    )
 
 
 def _cluster(places: RedisPlaces, options: Mapping[str, Any]) -> BillingCluster:

@@ -31,7 +31,7 @@ class BillingCluster(RedisCluster):
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> "ClusterPipeline":
         """This will open a pipeline; those of a cluster are no transactions."""
-        return _Pipeline(self, transaction)
+        return _Pipeline(self, transaction)  # type: ignore[abstract]  # redis-py's own is, too, to who reads its types
 
     async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
         """This will send one command and return its answer. Raises what redis-py raises."""
@@ -52,6 +52,8 @@ class BillingCluster(RedisCluster):
 
 
 class _Pipeline(ClusterPipeline):
+    cluster_client: BillingCluster
+
     async def execute(self, raise_on_error: bool = True, allow_redirections: bool = True) -> list[Any]:
         whole = False
         try:

@@ -16,6 +16,7 @@ _FORMS: Final[dict[Kind, str]] = {
     "sentinel": "redis+sentinel://:PASSWORD@HOST:26379,HOST:26379,HOST:26379/SERVICE/0 (rediss+sentinel:// for TLS)",
     "cluster": "redis+cluster://:PASSWORD@HOST:6379,HOST:6379,HOST:6379 (rediss+cluster:// for TLS)",
 }
+_KINDS: Final[dict[str, Kind]] = {"sentinel": "sentinel", "cluster": "cluster"}
 _PORTS: Final[dict[Kind, int]] = {"sentinel": 26379, "cluster": 6379}
 _ESCAPES: Final = "with / ? # % in a password as %2F %3F %23 %25"
 _HOST: Final = re.compile(r"(?P<name>[^\s:\[\]@]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?")
@@ -49,8 +50,9 @@ def places_of(url: str) -> RedisPlaces | None:
 
     Raises InvalidConfiguration, saying what is missing, and nothing of what the URL has: that may be a password's part.
     """
-    scheme, plus, kind = url.partition("://")[0].lower().partition("+")
-    if scheme not in ("redis", "rediss") or not plus or (kind != "sentinel" and kind != "cluster"):
+    scheme, _, name = url.partition("://")[0].lower().partition("+")
+    kind = _KINDS.get(name)
+    if kind is None or scheme not in ("redis", "rediss"):
         return None
     try:
         parts = urlsplit(url)
