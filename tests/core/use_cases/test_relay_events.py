@@ -1,5 +1,6 @@
 """Recorded events reach the broker in order, each once, whatever breaks in between."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -34,10 +35,29 @@ class TakesTwoBatches(InMemoryPublisher):
         await super().publish(events)
 
 
-def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2) -> RelayEvents:
+class HeldUp(InMemoryPublisher):
+    """A broker that takes nothing before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, events: Sequence[OutboxEvent]) -> None:
+        """See `EventPublisher.publish`."""
+        self.has_begun.set()
+        await self.may_go_on.wait()
+        await super().publish(events)
+
+
+def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2, lanes: int = 1) -> RelayEvents:
     storage = billing.storage
     return RelayEvents(
-        outbox=storage.outbox, publisher=publisher, leadership=storage.leadership, clock=billing.clock, batch=batch
+        outbox=storage.outbox,
+        publisher=publisher,
+        leadership=storage.leadership,
+        clock=billing.clock,
+        batch=batch,
+        lanes=lanes,
     )
 
 
@@ -96,6 +116,45 @@ class TestRelayEvents:
         left = await billing.storage.outbox.unpublished(10)
 
         assert len(left) == 1
+
+    @pytest.mark.parametrize("lanes", [2, 3, 64])
+    async def test_one_process_relays_every_lane(self, billing: InMemoryBilling, lanes: int) -> None:
+        """Where nobody is beside it, whatever waits goes out in one round."""
+        await _recorded(billing, 40)
+        publisher = InMemoryPublisher()
+
+        report = await _relay(billing, publisher, lanes=lanes)()
+
+        assert (report.done, len(publisher.published)) == (40, 40)
+        assert _sequences_in_order(publisher)
+
+    async def test_a_lane_that_is_long_does_not_keep_the_others_waiting(self, billing: InMemoryBilling) -> None:
+        """Each has its share of a round."""
+        await _recorded(billing, MAX_READS * BATCHES_READ * 2)  # of two merchants, in lanes of their own
+        publisher = InMemoryPublisher()
+
+        report = await _relay(billing, publisher, batch=1, lanes=2)()
+
+        told = [event.merchant_id for event in publisher.published]
+        assert report.done == MAX_READS * BATCHES_READ
+        assert sorted(map(told.count, set(told))) == [MAX_READS * BATCHES_READ // 2] * 2
+
+    async def test_processes_share_the_lanes(self, billing: InMemoryBilling) -> None:
+        """While one is at a lane the other does the rest, and no merchant is told of by both."""
+        await _recorded(billing, 40)
+        slow, quick = HeldUp(), InMemoryPublisher()
+
+        first = asyncio.create_task(_relay(billing, slow, lanes=2)())
+        await slow.has_begun.wait()
+        second = await _relay(billing, quick, lanes=2)()
+        slow.may_go_on.set()
+        report = await first
+
+        assert report.done + second.done == 40
+        assert min(report.done, second.done) == 20
+        assert {each.merchant_id for each in slow.published}.isdisjoint(each.merchant_id for each in quick.published)
+        assert _sequences_in_order(slow)
+        assert _sequences_in_order(quick)
 
     async def test_only_one_process_relays_at_a_time(self, billing: InMemoryBilling) -> None:
         """Order comes from there being one; the others do nothing, at once."""

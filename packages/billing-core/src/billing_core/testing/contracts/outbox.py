@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import Lane, OutboxEvent
 from billing_core.testing.builders import an_id
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.journal import created, recorded
@@ -41,6 +41,22 @@ class OutboxContract(StorageSuite):
 
         for merchant in merchants:
             assert [each.sequence for each in told if each.merchant_id == merchant.merchant_id] == [1, 2, 3]
+
+    @pytest.mark.parametrize("of", [1, 2, 5])
+    async def test_lanes_divide_the_merchants(self, storage: BillingStorage, of: int) -> None:
+        """Every event is in one lane, a merchant's in the same one and in sequence, and the limit is the lane's own."""
+        merchants = [await registered(storage) for _ in range(20)]
+        for _ in range(3):
+            await recorded(storage, *(created(merchant) for merchant in merchants))
+
+        lanes = [await storage.outbox.unpublished(100, Lane(number=number, of=of)) for number in range(of)]
+
+        for merchant in merchants:
+            told = [[each.sequence for each in lane if each.merchant_id == merchant.merchant_id] for lane in lanes]
+            assert sorted(told) == [*[[]] * (of - 1), [1, 2, 3]]
+        assert all(lanes)  # twenty merchants are enough that none is empty
+        for number, lane in enumerate(lanes):
+            assert list(await storage.outbox.unpublished(2, Lane(number=number, of=of))) == list(lane[:2])
 
     async def test_marked_events_are_not_given_again(self, storage: BillingStorage) -> None:
         """Marking is idempotent, and unknown ids are no matter."""

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
+from zlib import crc32
 
 from billing_core.domain.idempotency import RequestKey
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import ONE_LANE, Lane, OutboxEvent
 from billing_core.testing.memory.tables import Tables
 
 K = TypeVar("K")
@@ -21,9 +22,13 @@ class InMemoryOutbox:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
+    async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
         """See `Outbox.unpublished`."""
-        waiting = [row for row in self._tables.outbox.values() if row.published_at is None]
+        waiting = [
+            row
+            for row in self._tables.outbox.values()
+            if row.published_at is None and crc32(row.event.merchant_id.encode()) % lane.of == lane.number
+        ]
         return [row.event for row in sorted(waiting, key=lambda row: row.position)[:limit]]
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
