@@ -77,7 +77,7 @@ async def settle(grown: Grown) -> Measured:
 async def _read(grown: Grown, target: str) -> Measured:
     merchants = range(1, grown.purchases // PURCHASES_PER_MERCHANT + 1)
     chance = random.Random(next(grown.rounds))  # noqa: S311 - the same ones in every run
-    # As many users at every size, each with a token of its own: what a token costs has nothing to do with what is there.
+    # As many users at every size, each with a token of its own: what one costs has nothing to do with what is there.
     asking = chance.sample(merchants, min(len(merchants), USERS_ASKING))
     users = islice(cycle(asking), USERS_ASKING)
     requests = (grown.service.get(target, merchant_id(each), f"user-{user}") for user, each in enumerate(users))

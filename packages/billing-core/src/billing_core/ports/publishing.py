@@ -19,7 +19,7 @@ class OutboxEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """One of `of` parts that merchants are divided into, by number from 0: every merchant is in one, always the same."""
+    """Part `number`, from 0, of the `of` parts that merchants are divided into: each is in one, always the same."""
 
     number: int = 0
     of: int = 1

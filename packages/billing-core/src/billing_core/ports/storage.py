@@ -348,7 +348,8 @@ class Outbox(Protocol):
 
     async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
         """Up to `limit` events of the lane's merchants that are not marked published, each merchant's in sequence, with
-        none before them left out."""
+        none before them left out. It looks at the first `limit * lane.of` that wait in all lanes and no further, so an
+        empty lane costs nothing while others are full, and what it does not see yet it sees when those have gone."""
         ...
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:

@@ -9,7 +9,7 @@ from billing_core.ports.publishing import EventPublisher, Lane, OutboxEvent
 from billing_core.ports.storage import Leadership, Outbox
 from billing_core.use_cases.jobs import JobReport
 
-# As many as brokers take as one; so many batches are read at once, and so often in one round.
+# As many as brokers take as one; so many batches are read at once, and each lane so often in one round.
 BATCH = 1000
 BATCHES_READ = 4
 MAX_READS = 50
@@ -32,30 +32,30 @@ class RelayEvents:
     ) -> None:
         """`lanes` is how many processes may relay side by side."""
         self._outbox, self._publisher, self._leadership = outbox, publisher, leadership
-        self._clock, self._batch, self._lanes = clock, batch, lanes
+        self._clock, self._batch = clock, batch
+        self._lanes = [Lane(number=number, of=lanes) for number in range(lanes)]
 
     async def __call__(self, now: datetime | None = None) -> JobReport:
-        """This will publish what waits in the outbox, lane after lane, and mark it after the broker confirmed it. A lane
+        """This will publish what waits in the outbox, lane by lane, and mark it after the broker confirmed it. A lane
         that another process is at is left to it.
 
         A crash between the two publishes again under the same ids, which the broker and every consumer drop. Raises
         PublishingUnavailable or StorageUnavailable; what is not marked goes out next time.
         """
-        lanes = [Lane(number=number, of=self._lanes) for number in range(self._lanes)]
-        return JobReport(done=sum([await self._relay(lane, now) for lane in lanes]))
-
-    async def _relay(self, lane: Lane, now: datetime | None) -> int:
         done, wanted = 0, self._batch * BATCHES_READ
+        for _ in range(MAX_READS):
+            read = sum([await self._relay(lane, wanted, now) for lane in self._lanes])
+            done += read
+            if read < wanted:
+                break
+        return JobReport(done=done)
+
+    async def _relay(self, lane: Lane, wanted: int, now: datetime | None) -> int:
         task = self.name if lane.of == 1 else f"{self.name} {lane.number}/{lane.of}"
         async with self._leadership.lead(task) as leading:
-            # No lane waits for long where one process is alone with all of them.
-            for _ in range(max(MAX_READS // lane.of, 1) if leading else 0):
-                events = await self._outbox.unpublished(wanted, lane)
-                await self._publish(events, now)
-                done += len(events)
-                if len(events) < wanted:
-                    break
-        return done
+            events = await self._outbox.unpublished(wanted, lane) if leading else ()
+            await self._publish(events, now)
+        return len(events)
 
     async def _publish(self, events: Sequence[OutboxEvent], now: datetime | None) -> None:
         """Batch after batch. What the broker has is marked while it takes the next one: storage and broker need not

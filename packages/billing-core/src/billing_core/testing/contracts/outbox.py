@@ -55,8 +55,26 @@ class OutboxContract(StorageSuite):
             told = [[each.sequence for each in lane if each.merchant_id == merchant.merchant_id] for lane in lanes]
             assert sorted(told) == [*[[]] * (of - 1), [1, 2, 3]]
         assert all(lanes)  # twenty merchants are enough that none is empty
-        for number, lane in enumerate(lanes):
-            assert list(await storage.outbox.unpublished(2, Lane(number=number, of=of))) == list(lane[:2])
+
+    async def test_a_lane_looks_no_further_than_its_share(self, storage: BillingStorage) -> None:
+        """Among the first of all lanes; what lies beyond is seen when those have gone, and nothing is left out."""
+        merchants = [await registered(storage) for _ in range(8)]
+        for _ in range(3):
+            await recorded(storage, *(created(merchant) for merchant in merchants))
+        first_eight = await storage.outbox.unpublished(8)
+        told: list[OutboxEvent] = []
+
+        pairs = [await storage.outbox.unpublished(4, Lane(number=number, of=2)) for number in (0, 1)]
+        while any(batches := [await storage.outbox.unpublished(2, Lane(number=number, of=2)) for number in (0, 1)]):
+            for batch in batches:
+                assert len(batch) <= 2
+                told += batch
+                await storage.outbox.mark_published([each.event_id for each in batch], MOMENT)
+
+        assert {each.event_id for pair in pairs for each in pair} <= {each.event_id for each in first_eight}
+        assert len(told) == 24
+        for merchant in merchants:
+            assert [each.sequence for each in told if each.merchant_id == merchant.merchant_id] == [1, 2, 3]
 
     async def test_marked_events_are_not_given_again(self, storage: BillingStorage) -> None:
         """Marking is idempotent, and unknown ids are no matter."""

@@ -24,12 +24,11 @@ class InMemoryOutbox:
 
     async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
         """See `Outbox.unpublished`."""
-        waiting = [
-            row
-            for row in self._tables.outbox.values()
-            if row.published_at is None and crc32(row.event.merchant_id.encode()) % lane.of == lane.number
-        ]
-        return [row.event for row in sorted(waiting, key=lambda row: row.position)[:limit]]
+        waiting = sorted(
+            (row for row in self._tables.outbox.values() if row.published_at is None), key=lambda row: row.position
+        )
+        seen = (row.event for row in waiting[: limit * lane.of])
+        return [each for each in seen if crc32(each.merchant_id.encode()) % lane.of == lane.number][:limit]
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
         """See `Outbox.mark_published`."""
