@@ -53,26 +53,22 @@ class RedisUsage:
     async def charge(self, used_us: Mapping[str, int], within_us: int) -> Mapping[str, int]:
         """See `SharedUsage.charge`: one round trip for every 500 merchants, and one for none. On a cluster merchants
         are in sixteen parts, charged at the same time."""
-        owed_us: dict[str, int] = {}
         try:
             async with asyncio.timeout(self._timeout_s):
-                for each in await asyncio.gather(
-                    *(self._charge(prefix, part, within_us) for prefix, part in self._parts(used_us).items())
-                ):
-                    owed_us |= each
+                if len(self._prefixes) == 1 or not used_us:
+                    return await self._charge(self._prefixes[0], used_us, within_us)
+                return await self._charge_parts(used_us, within_us)
         except REDIS_FAILURES as failure:
             why = refusal(failure) or repr(failure)
             raise SharedUsageUnavailable(f"Redis cannot tell what was used: {why}") from failure
-        return {merchant_id: owed_us[merchant_id] for merchant_id in used_us}
 
-    def _parts(self, used_us: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
-        prefixes = self._prefixes
-        if len(prefixes) == 1 or not used_us:
-            return {prefixes[0]: used_us}
-        parts: dict[str, dict[str, int]] = defaultdict(dict)
+    async def _charge_parts(self, used_us: Mapping[str, int], within_us: int) -> Mapping[str, int]:
+        prefixes, parts = self._prefixes, defaultdict[str, dict[str, int]](dict)
         for merchant_id, used in used_us.items():
             parts[prefixes[zlib.crc32(merchant_id.encode()) % len(prefixes)]][merchant_id] = used
-        return parts
+        told = await asyncio.gather(*(self._charge(prefix, part, within_us) for prefix, part in parts.items()))
+        owed_us = {merchant_id: owed for part in told for merchant_id, owed in part.items()}
+        return {merchant_id: owed_us[merchant_id] for merchant_id in used_us}
 
     async def _charge(self, prefix: str, used_us: Mapping[str, int], within_us: int) -> Mapping[str, int]:
         charges, owed_us = [f"{merchant_id} {used}" for merchant_id, used in used_us.items()], list[int]()
