@@ -33,6 +33,10 @@ class Redises:
         """The servers that keep something."""
         return [each for each in self._ports if each not in SENTINELS]
 
+    def port(self, member: str) -> int:
+        """Where this server listens."""
+        return self._ports[member]
+
     def ask(self, member: str, *command: str) -> Answer:
         """This will ask one server and return its answer. Raises OSError where it is away."""
         return talk(self._ports[member], self.password, command)[0]

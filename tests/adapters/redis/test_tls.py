@@ -1,14 +1,20 @@
 """`rediss://`: the server's certificate is checked, ours is shown, and files that cannot work are refused at once."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.connection import SSLConnection
+from redis.asyncio.sentinel import SentinelConnectionPool
 from tests.certificates import Authority
+from tests.redis_ensembles import DEADLINE_S, AnyRedis
 from tests.tls_front import tls_in_front_of
 
-from billing_adapters.redis.client import is_up, open_redis
+from billing_adapters.redis.client import REDIS_FAILURES, RedisClient, is_up, open_redis
 from billing_adapters.settings import InvalidConfiguration
 from billing_adapters.tls import CertificateFiles
 
@@ -78,3 +84,51 @@ async def test_a_file_that_cannot_be_used_is_named(authority: Authority, tmp_pat
         with pytest.raises(InvalidConfiguration, match=f"BILLING_REDIS_{variable}"):
             async with open_redis("rediss://127.0.0.1:1", certificates=files(**given)):
                 pass
+
+
+async def test_every_node_of_a_cluster_is_spoken_to_over_tls(redises: AnyRedis, authority: Authority) -> None:
+    """The ones that are named, and those they name; without our certificate none of them answers."""
+    cluster, mine = redises.of("cluster"), authority.client()
+    with ExitStack() as closing:
+        for member in cluster.data_members:
+            front = tls_in_front_of(cluster.port(member), authority.server(), client_ca=authority.ca)
+            port = str(closing.enter_context(front))
+            cluster.ask(member, "CONFIG", "SET", "cluster-announce-port", port)
+            closing.callback(cluster.ask, member, "CONFIG", "SET", "cluster-announce-port", "0")
+        url = f"rediss+cluster://:{cluster.password}@127.0.0.1:{port}"
+        async with open_redis(
+            url, certificates=files(ca=authority.ca, cert=mine.cert, key=mine.key), timeout_s=5
+        ) as ours:
+            async with asyncio.timeout(DEADLINE_S):
+                while not await _has_all(ours):  # noqa: ASYNC110 - nodes tell each other of their ports in their own time
+                    await asyncio.sleep(0.05)
+        stranger = await answers(url, files(ca=authority.ca))
+
+    assert not stranger
+
+
+async def _has_all(client: RedisClient) -> bool:
+    try:
+        found = [await client.set(f"billing:tls:{number}", "1") for number in range(20)]
+    except REDIS_FAILURES:
+        return False
+    return all(found)
+
+
+async def test_sentinels_are_asked_over_tls_and_so_is_whom_they_name(redises: AnyRedis, authority: Authority) -> None:
+    """With the same certificates; a sentinel that does not know us tells nothing."""
+    watched, mine = redises.of("sentinel"), authority.client()
+    right = files(ca=authority.ca, cert=mine.cert, key=mine.key)
+    with tls_in_front_of(watched.port("sentinel-1"), authority.server(), client_ca=authority.ca) as front:
+        url = f"rediss+sentinel://:{watched.password}@127.0.0.1:{front}/billing?sentinel_password={watched.password}"
+        async with open_redis(url, certificates=right, timeout_s=5) as client:
+            pool = client.connection_pool if isinstance(client, Redis) else None
+            assert isinstance(pool, SentinelConnectionPool)
+            told = await pool.get_master_address()
+        async with open_redis(url, certificates=files(ca=authority.ca), timeout_s=5) as nobody:
+            refused = await is_up(nobody)
+
+    assert told == ("127.0.0.1", watched.port(watched.primary()))
+    assert issubclass(pool.connection_class, SSLConnection)
+    assert pool.connection_kwargs["ssl_ca_certs"] == str(authority.ca)
+    assert not refused
