@@ -10,8 +10,10 @@ from anyio import to_thread
 from nats.js.errors import APIError
 
 from billing_adapters.embedded import EmbeddedServers, Layout
+from billing_adapters.nats.advisories import ensure_advisories
 from billing_adapters.nats.api import ask, stream_info
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection, open_nats
+from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_core.errors import PublishingUnavailable
 
 NODES: Final = ("nats-1", "nats-2", "nats-3")
@@ -69,6 +71,19 @@ async def leader_of(connection: NatsConnection, stream: str, *, other_than: str 
             if (leader := str(cluster.get("leader") or other_than)) != other_than:
                 return leader
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def make_streams(connection: NatsConnection, *, replicas: int) -> None:
+    """This will make every stream and consumer, as a worker does: again and again until the cluster can, which takes a
+    server that was just started for away a little longer."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                await ensure_streams(connection, manage_all=True, replicas=replicas)
+                await ensure_consumers(connection)
+                return await ensure_advisories(connection, replicas=replicas)
+            except PublishingUnavailable:
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def all_follow(connection: NatsConnection, streams: Sequence[str]) -> None:

@@ -10,9 +10,8 @@ from uuid import uuid4
 
 import pytest
 from nats.js.api import ConsumerConfig
-from tests.nats_cluster import NODES, NatsCluster, all_follow, leader_of
+from tests.nats_cluster import NODES, NatsCluster, all_follow, leader_of, make_streams
 
-from billing_adapters.nats.advisories import ensure_advisories
 from billing_adapters.nats.api import stream_info
 from billing_adapters.nats.checking import check_streams
 from billing_adapters.nats.connection import NatsConnection, open_nats
@@ -24,8 +23,6 @@ from billing_adapters.nats.streams import (
     BILLING,
     MERCHANT,
     MERCHANT_CREATED,
-    ensure_consumers,
-    ensure_streams,
 )
 from billing_adapters.nats.tail import tail
 from billing_core.errors import PublishingUnavailable
@@ -46,9 +43,7 @@ async def connection(nats_cluster: NatsCluster) -> AsyncIterator[NatsConnection]
 @pytest.fixture
 async def streams(connection: NatsConnection) -> Sequence[str]:
     """Every stream of Billing's, on three servers."""
-    await ensure_streams(connection, manage_all=True, replicas=3)
-    await ensure_consumers(connection)
-    await ensure_advisories(connection, replicas=3)
+    await make_streams(connection, replicas=3)
     await all_follow(connection, [*SUBJECTS, ADVISORIES])
     return [*SUBJECTS, ADVISORIES]
 
@@ -68,15 +63,12 @@ class TestReplicas:
     async def test_more_are_made_of_one_and_never_fewer(self, connection: NatsConnection) -> None:
         """What was made for one server is told, and widened with its messages and consumers; the other way round
         nothing happens."""
-        await ensure_streams(connection, manage_all=True)
-        await ensure_consumers(connection)
-        await ensure_advisories(connection)
+        await make_streams(connection, replicas=1)
         await NatsMessageSender(connection).send(MERCHANT_CREATED.subject, b"before", {})
 
         told = await check_streams(connection, replicas=3)
         for replicas in (3, 1):
-            await ensure_streams(connection, manage_all=True, replicas=replicas)
-            await ensure_advisories(connection, replicas=replicas)
+            await make_streams(connection, replicas=replicas)
         await all_follow(connection, [*SUBJECTS, ADVISORIES])
         await consumers_are_kept_on(connection, 3)
 
@@ -88,10 +80,10 @@ class TestReplicas:
 
     async def test_a_consumer_that_is_kept_on_fewer_is_told(self, connection: NatsConnection) -> None:
         """Somebody made it so by hand, for it follows its stream by itself."""
-        await ensure_streams(connection, manage_all=True, replicas=3)
+        await make_streams(connection, replicas=3)
+        await connection.jetstream.delete_consumer(MERCHANT, MERCHANT_CREATED.durable)
         by_hand = {**vars(MERCHANT_CREATED.config()), "num_replicas": 1}
         await connection.jetstream.add_consumer(MERCHANT, ConsumerConfig(**by_hand))
-        await ensure_consumers(connection)
 
         (told,) = await check_streams(connection, replicas=3)
 
@@ -101,35 +93,35 @@ class TestReplicas:
         self, nats_cluster: NatsCluster, connection: NatsConnection
     ) -> None:
         """By the one server that is left of three."""
-        await ensure_streams(connection, manage_all=True, replicas=3)
-        await ensure_consumers(connection)
+        await make_streams(connection, replicas=3)
         await all_follow(connection, list(SUBJECTS))
         ours = nats_cluster.node_of(connection)
 
         for each in NODES:
             if each != ours:
                 await nats_cluster.kill(each)
-        told = await complaints(connection, "has no leader")
-
-        assert [each.partition(":")[0] for each in told] == [
+        # Each is told of in its own time.
+        await complaints(
+            connection,
             *(f"The stream {name} has no leader" for name in SUBJECTS),
             *(f"The consumer {plan.durable} has no leader" for plan in CONSUMERS),
-        ]
+        )
 
     async def test_a_stream_whose_only_server_is_away_hides_no_other(
         self, nats_cluster: NatsCluster, connection: NatsConnection
     ) -> None:
         """It does not answer, and the others are looked at all the same."""
-        await ensure_streams(connection, manage_all=True)
+        await make_streams(connection, replicas=1)
         leaders = {name: await leader_of(connection, name) for name in SUBJECTS}
 
         await nats_cluster.kill(leaders[BILLING])
-        told = await complaints(connection, "does not answer")
 
-        silent = {each.split()[2] for each in told if "does not answer" in each and "stream" in each}
-        assert silent == {name for name, leader in leaders.items() if leader == leaders[BILLING]}
-        assert len([each for each in told if "is missing" in each]) == sum(
-            leaders[plan.stream] != leaders[BILLING] for plan in CONSUMERS
+        gone = [name for name, leader in leaders.items() if leader == leaders[BILLING]]
+        consumers = [each.durable for each in CONSUMERS if each.stream in gone]
+        await complaints(
+            connection,
+            *(f"The stream {name} does not answer" for name in gone),
+            *(f"The consumer {name} does not answer" for name in consumers),
         )
 
     async def test_a_server_that_is_away_is_told(
@@ -257,14 +249,11 @@ async def who_is_away(connection: NatsConnection) -> Mapping[str, tuple[str, ...
         return {}
 
 
-async def complaints(connection: NatsConnection, wanted: str) -> Sequence[str]:
-    """What the doctor tells once each complaint about a leader is what it comes to be."""
+async def complaints(connection: NatsConnection, *wanted: str) -> None:
+    """This will return once these are the complaints, and no others."""
     async with asyncio.timeout(DEADLINE_S):
-        while True:
+        while [each.partition(":")[0] for each in await check_streams(connection)] != list(wanted):
             await connection.wait_connected(1)
-            told = await check_streams(connection)
-            if any(wanted in each for each in told) and ("answer" in wanted or all(wanted in each for each in told)):
-                return told
             await asyncio.sleep(0.1)
 
 

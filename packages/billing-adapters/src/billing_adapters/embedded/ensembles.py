@@ -17,6 +17,7 @@ SLOTS: Final = 16_384
 DOWN_AFTER_MS, FAILOVER_TIMEOUT_MS = 1_000, 3_000
 NODE_TIMEOUT_MS = 2_000
 _ROUTES_USER: Final = "routes"
+_PROBE: Final = "billing-embedded-probe"
 
 
 class Ensemble(Protocol):
@@ -56,27 +57,33 @@ class NatsCluster:
         )
 
     def form(self) -> bool:
-        """This will tell whether each node answers for JetStream: they find each other and elect by themselves."""
-        return all(self._has_jetstream(port) for port in self.ports.values())
+        """This will tell whether every node can be asked to keep a stream: they find each other and elect a leader by
+        themselves, and it learns of each a little later than they answer."""
+        answers = [self._ask(port, "INFO") for port in self.ports.values()]
+        if not all(answers):
+            return False
+        first, *_ = self.ports.values()
+        probe = {"name": _PROBE, "subjects": [_PROBE], "storage": "memory", "num_replicas": len(self.ports)}
+        made = self._ask(first, f"STREAM.CREATE.{_PROBE}", probe)
+        return made and self._ask(first, f"STREAM.DELETE.{_PROBE}")
 
     def urls(self) -> dict[str, str]:
         """This will return every node's URL, with commas between."""
         return {"nats": ",".join(f"nats://{self.password}@{LOOPBACK}:{port}" for port in self.ports.values())}
 
-    def _has_jetstream(self, port: int) -> bool:
+    def _ask(self, port: int, question: str, document: Mapping[str, object] | None = None) -> bool:
+        """This will ask JetStream over this node, and tell whether it answered, and no error."""
+        body = json.dumps(document or {})
         with socket.create_connection((LOOPBACK, port), PROBE_TIMEOUT_S) as session:
             lines = session.makefile("rb")
             lines.readline()
             session.sendall(
-                f'CONNECT {{"auth_token":"{self.password}","verbose":false,"headers":true,"no_responders":true}}\r\n'
-                "SUB probe.formed 1\r\nPUB $JS.API.INFO probe.formed 0\r\n\r\n".encode()
+                f'CONNECT {{"auth_token":"{self.password}","verbose":false}}\r\nSUB {_PROBE}.answer 1\r\n'
+                f"PUB $JS.API.{question} {_PROBE}.answer {len(body)}\r\n{body}\r\n".encode()
             )
-            # Only the elected leader answers, and with an error while there is none.
             while line := lines.readline():
                 if line.startswith(b"MSG"):
                     return b'"error"' not in lines.readline()
-                if line.startswith((b"HMSG", b"-ERR")):
-                    return False
         return False
 
 
