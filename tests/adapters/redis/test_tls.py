@@ -90,12 +90,13 @@ async def test_every_node_of_a_cluster_is_spoken_to_over_tls(redises: AnyRedis, 
     """The ones that are named, and those they name; without our certificate none of them answers."""
     cluster, mine = redises.of("cluster"), authority.client()
     with ExitStack() as closing:
+        fronts = []
         for member in cluster.data_members:
             front = tls_in_front_of(cluster.port(member), authority.server(), client_ca=authority.ca)
-            port = str(closing.enter_context(front))
-            cluster.ask(member, "CONFIG", "SET", "cluster-announce-port", port)
+            fronts.append(str(closing.enter_context(front)))
+            cluster.ask(member, "CONFIG", "SET", "cluster-announce-port", fronts[-1])
             closing.callback(cluster.ask, member, "CONFIG", "SET", "cluster-announce-port", "0")
-        url = f"rediss+cluster://:{cluster.password}@127.0.0.1:{port}"
+        url = f"rediss+cluster://:{cluster.password}@127.0.0.1:{fronts[0]}"
         async with open_redis(
             url, certificates=files(ca=authority.ca, cert=mine.cert, key=mine.key), timeout_s=5
         ) as ours:
@@ -124,7 +125,7 @@ async def test_sentinels_are_asked_over_tls_and_so_is_whom_they_name(redises: An
         async with open_redis(url, certificates=right, timeout_s=5) as client:
             pool = client.connection_pool if isinstance(client, Redis) else None
             assert isinstance(pool, SentinelConnectionPool)
-            told = await pool.get_master_address()
+            told = await pool.get_master_address()  # type: ignore[no-untyped-call]
         async with open_redis(url, certificates=files(ca=authority.ca), timeout_s=5) as nobody:
             refused = await is_up(nobody)
 
