@@ -22,7 +22,8 @@ from billing_core.messages import PURCHASE_UPDATED
 WORKERS: Final = (1, 2, 3)
 # Each relays as well: a lane for every worker there may be.
 ENVIRONMENT: Final = {"BILLING_RELAY_LANES": str(max(WORKERS))}
-SETTLES_DOWN_S: Final = 2.0
+LOOK_EVERY_S: Final = 0.5
+BUSY_S: Final = 0.05
 MOST_MORE: Final = 1.15
 
 Seconds = Mapping[int, float]
@@ -63,7 +64,7 @@ async def _settle(its: Works, many: int, webhooks: int, number: int) -> _Round:
         workers = [
             await running.enter_async_context(its.stage.running("billing_worker", environment)) for _ in range(many)
         ]
-        await asyncio.sleep(SETTLES_DOWN_S)  # what starting costs is no webhook's
+        await _have_started(workers)
         postgres = psutil.Process(await its.database.fetchval("select pg_backend_pid()")).parent()
         worked, served = _worked(workers), _seconds(postgres)
         await tell(its.nats.client, PURCHASE_UPDATED, with_repeats(list(notices(payments)), REPEATED))
@@ -76,6 +77,16 @@ async def _settle(its: Works, many: int, webhooks: int, number: int) -> _Round:
     check(added(before, await its.standing()), rows=changed, events={PURCHASED: purchases})
     rate = webhooks / (ended_at - began_at).total_seconds()
     return _Round(rate=rate, workers_us=us[0], postgres_us=us[1])
+
+
+async def _have_started(workers: Sequence[AppProcess]) -> None:
+    """This will wait until they do next to nothing: what starting costs is no webhook's."""
+    worked = _worked(workers)
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        before, worked = worked, _worked(workers)
+        if min(worked.values()) > BUSY_S and _spent(before, worked) < BUSY_S:
+            return
 
 
 def _worked(workers: Sequence[AppProcess]) -> Seconds:
