@@ -1,0 +1,115 @@
+"""The Python packages, for Sphinx' autodoc: which names stand on which page. Docstrings say the rest."""
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """One page: a heading, who wants it, and the modules whose public names stand on it."""
+
+    title: str
+    about: str
+    modules: Sequence[str]
+
+
+APIS: Final[Mapping[str, Api]] = {
+    "billing-client": Api(
+        title="billing_client",
+        about="The client, sync and async, for whoever calls Billing over HTTP.",
+        modules=("billing_client",),
+    ),
+    "billing-core": Api(
+        title="billing_core",
+        about="What can be bought, what a trial is, how a purchase lives: values and pure decisions.",
+        modules=("billing_core", "billing_core.domain.reviews", "billing_core.domain.grants"),
+    ),
+    "messages": Api(
+        title="billing_core.messages and events",
+        about="What is said over NATS, for whoever reads it.",
+        modules=("billing_core.messages", "billing_core.domain.events"),
+    ),
+    "testing": Api(
+        title="billing_core.testing",
+        about="Billing in memory, events built and judged, and a pytest plugin, for tests of other services.",
+        modules=("billing_core.testing", "billing_core.testing.plugin"),
+    ),
+    "ports": Api(
+        title="billing_core.ports",
+        about="What the use cases need of the world; every promise in a docstring is a contract test.",
+        modules=(
+            "billing_core.ports.clock",
+            "billing_core.ports.storage",
+            "billing_core.ports.records",
+            "billing_core.ports.reports",
+            "billing_core.ports.privacy",
+            "billing_core.ports.idempotency",
+            "billing_core.ports.rate_limits",
+            "billing_core.ports.publishing",
+            "billing_core.ports.platforms",
+        ),
+    ),
+    "errors": Api(
+        title="billing_core.errors",
+        about="Every refusal, as one tree.",
+        modules=("billing_core.errors",),
+    ),
+}
+
+
+def python_page(api: Api) -> str:
+    """This will write a page for autodoc, in reStructuredText."""
+    parts = [_heading(api.title, "="), api.about]
+    for name in api.modules:
+        module = importlib.import_module(name)
+        if len(api.modules) > 1:
+            parts.append(_heading(name, "-"))
+        parts += _names(module)
+    return "\n\n".join(parts) + "\n"
+
+
+def python_index(root: Path) -> str:
+    """This will write the page that leads to them."""
+    del root
+    rows = "\n".join(f"- [`{api.title}`](python/{name}.rst): {api.about}" for name, api in APIS.items())
+    toctree = "\n".join(f"{api.title} <python/{name}>" for name, api in APIS.items())
+    head = "# Python\n\nThe public names of the packages other projects install, generated from their docstrings.\n\n"
+    return f"{head}{rows}\n\n```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
+
+
+def _names(module: ModuleType) -> Iterator[str]:
+    exported = getattr(module, "__all__", None)
+    for name in exported or _defined_in(module):
+        value = getattr(module, name)
+        path = f"{module.__name__}.{name}"
+        if inspect.isclass(value):
+            yield f".. autoclass:: {path}\n   :members:\n{_options(value)}"
+        elif inspect.isroutine(value):
+            yield f".. autofunction:: {path}"
+        else:
+            yield f".. autodata:: {path}\n   :no-value:"
+
+
+def _options(kind: type) -> str:
+    # What pydantic and dataclasses write themselves is no API of ours; fields say what they are by name and type.
+    return "   :undoc-members:\n   :exclude-members: model_config\n" if issubclass(kind, BaseModel) else ""
+
+
+def _defined_in(module: ModuleType) -> Sequence[str]:
+    """In the order they are written."""
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+
+
+def _heading(text: str, line: str) -> str:
+    return f"{text}\n{line * len(text)}"
