@@ -18,18 +18,18 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8117, help="where to serve it (default 8117)")
     parser.add_argument("--links", action="store_true", help="also print the addresses of others it leads to")
     parser.add_argument("--pictures", action="store_true", help="draw the pictures of docs/explanation anew instead")
+    parser.add_argument("--ask-elsewhere", action="store_true", help="ask whether those addresses answer instead")
     asked = parser.parse_args()
     if asked.pictures:
         return _draw()
-    return _build(asked)
+    return _ask_elsewhere(asked) if asked.ask_elsewhere else _build(asked)
 
 
 def _build(asked: argparse.Namespace) -> int:
-    from documentation.reference import PAGES
     from documentation.site import SiteFaults, build
 
     try:
-        site = build(ROOT, asked.into.resolve(), {path: write(ROOT) for path, write in PAGES.items()})
+        site = build(ROOT, asked.into.resolve(), _generated())
     except SiteFaults as faults:
         print(faults, file=sys.stderr)
         return 1
@@ -39,6 +39,29 @@ def _build(asked: argparse.Namespace) -> int:
     if asked.serve:
         _serve(site.folder, asked.port)
     return 0
+
+
+def _ask_elsewhere(asked: argparse.Namespace) -> int:
+    from documentation.site import SiteFaults, ask_elsewhere
+
+    try:
+        verdict = ask_elsewhere(ROOT, asked.into.resolve(), _generated())
+    except SiteFaults as faults:
+        print(faults, file=sys.stderr)
+        return 1
+    for each in verdict.broken:
+        print(f"{each.address}: {each.status}: {each.why}")
+    if verdict.offline:
+        print("NOTICE: nobody answers, so there is no network here: the addresses of others were not checked")
+    else:
+        print(f"{verdict.answered} addresses of others answer, {len(verdict.broken)} do not")
+    return 1 if verdict.broken else 0
+
+
+def _generated() -> dict[str, str]:
+    from documentation.reference import PAGES
+
+    return {path: write(ROOT) for path, write in PAGES.items()}
 
 
 def _serve(folder: Path, port: int) -> None:

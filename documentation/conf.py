@@ -25,6 +25,10 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 
+# For `script/nightly`, where there is a network.
+linkcheck_timeout = 20
+linkcheck_retries = 2
+
 html_theme = "furo"
 html_title = "Billing"
 html_static_path = ["static"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from documentation import links
+from documentation.elsewhere import Verdict, judge, read_answers
 from documentation.navigation import add_navigation
 
 CONFIGURATION: Final = Path(__file__).parent
@@ -50,12 +51,27 @@ def build(repository: Path, work: Path, generated: Mapping[str, str]) -> Site:
     for stale in (source, folder):
         shutil.rmtree(stale, ignore_errors=True)
     _lay_out(repository, source, generated)
-    _run_sphinx(repository, source, folder)
+    done = _run_sphinx("html", repository, source, folder)
+    if done.returncode != 0 or done.stderr.strip():
+        raise SiteFaults(done.stderr.strip().replace(f"{source}/", "") or f"Sphinx ended with {done.returncode}")
     found = links.read_site(folder)
     links.bring_files(found, repository, folder)
     if faults := links.faults(found, folder):
         raise SiteFaults("\n".join(faults))
     return Site(folder=folder, pages=len(found), elsewhere=links.elsewhere(found))
+
+
+def ask_elsewhere(repository: Path, work: Path, generated: Mapping[str, str]) -> Verdict:
+    """This will ask every address of others that the documents lead to. Raises SiteFaults where Sphinx did not get so
+    far."""
+    source, folder = work / "source", work / "asked"
+    for stale in (source, folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    _lay_out(repository, source, generated)
+    done = _run_sphinx("linkcheck", repository, source, folder)
+    if not (folder / "output.json").is_file():
+        raise SiteFaults(done.stderr.strip())
+    return judge(read_answers(folder / "output.json"))
 
 
 def _lay_out(repository: Path, source: Path, generated: Mapping[str, str]) -> None:
@@ -71,16 +87,14 @@ def _lay_out(repository: Path, source: Path, generated: Mapping[str, str]) -> No
         shutil.copyfile(picture, target)
 
 
-def _run_sphinx(repository: Path, source: Path, folder: Path) -> None:
+def _run_sphinx(builder: str, repository: Path, source: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     options = ["--fail-on-warning", "--keep-going", "--nitpicky", "--quiet", "--fresh-env", "--no-color"]
     settings = ["--conf-dir", str(CONFIGURATION), "--define", f"billing_repository={repository}"]
-    command = [sys.executable, "-m", "sphinx", "--builder", "html", *options, *settings]
-    done = subprocess.run(
+    command = [sys.executable, "-m", "sphinx", "--builder", builder, *options, *settings]
+    return subprocess.run(
         [*command, "--doctree-dir", str(folder.with_name("doctrees")), str(source), str(folder)],
         cwd=CONFIGURATION.parent,
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0 or done.stderr.strip():
-        raise SiteFaults(done.stderr.strip().replace(f"{source}/", "") or f"Sphinx ended with {done.returncode}")
