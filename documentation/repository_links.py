@@ -44,7 +44,7 @@ class RepositoryLinks(SphinxTransform):
             link.replace_self(nodes.reference("", "", *link.children, refuri=target, internal=False))
 
     def _lead_to(self, link: addnodes.pending_xref, docname: str, fragment: str) -> None:
-        link["refdomain"], link["reftarget"] = "doc", f"/{docname}"
+        link["refdomain"], link["reftarget"] = "doc", docname
         link["reftargetid"] = fragment or None
 
 
