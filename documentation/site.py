@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from documentation import links
+from documentation.accessible import mend
 from documentation.elsewhere import Verdict, judge, read_answers
 from documentation.navigation import add_navigation
 
@@ -54,6 +55,7 @@ def build(repository: Path, work: Path, generated: Mapping[str, str]) -> Site:
     done = _run_sphinx("html", repository, source, folder)
     if done.returncode != 0 or done.stderr.strip():
         raise SiteFaults(done.stderr.strip().replace(f"{source}/", "") or f"Sphinx ended with {done.returncode}")
+    mend(folder)
     found = links.read_site(folder)
     links.bring_files(found, repository, folder)
     if faults := links.faults(found, folder):

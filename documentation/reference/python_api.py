@@ -94,7 +94,7 @@ def python_page(api: Api) -> str:
         module = importlib.import_module(name)
         if len(api.modules) > 1:
             parts.append(_heading(name, "-"))
-        parts += _names(module)
+        parts += [_list_of(module), *_descriptions(module)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -107,8 +107,17 @@ def python_index(root: Path) -> str:
     return f"{head}{rows}\n\n```{{toctree}}\n:hidden:\n\n{toctree}\n```\n"
 
 
-def _names(module: ModuleType) -> Iterator[str]:
-    for name in getattr(module, "__all__", None) or _defined_in(module):
+def _list_of(module: ModuleType) -> str:
+    """The names, each leading to what is said of it."""
+    return ", ".join(f":py:obj:`{name} <{module.__name__}.{name}>`" for name in _names(module))
+
+
+def _names(module: ModuleType) -> Sequence[str]:
+    return getattr(module, "__all__", None) or _defined_in(module)
+
+
+def _descriptions(module: ModuleType) -> Iterator[str]:
+    for name in _names(module):
         value = getattr(module, name)
         path = f"{module.__name__}.{name}"
         if inspect.isclass(value):
@@ -120,8 +129,10 @@ def _names(module: ModuleType) -> Iterator[str]:
 
 
 def _options(kind: type) -> str:
-    # What pydantic and dataclasses write themselves is no API of ours; fields say what they are by name and type.
-    return "   :undoc-members:\n   :exclude-members: model_config\n" if issubclass(kind, BaseModel) else ""
+    if issubclass(kind, BaseModel):  # what pydantic adds is not ours; fields say what they are by name and type
+        return "   :undoc-members:\n   :exclude-members: model_config, model_post_init\n"
+    own = vars(kind).get("__init__")
+    return "   :class-doc-from: both\n" if own is not None and own.__doc__ else ""
 
 
 def _defined_in(module: ModuleType) -> Sequence[str]:

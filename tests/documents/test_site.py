@@ -1,20 +1,33 @@
 """The site is whole, and each thing that can be wrong with it stops the build."""
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from documentation.links import Page, read_site
 from documentation.site import Site, SiteFaults, build, documents
+from playwright.sync_api import Browser
+from playwright.sync_api import Page as Tab
+from tests.e2e.browsing import MISSING, a_browser, a_tab, find_chromium
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "billing-alerts.yml"
+LOOKED_AT = (
+    "docs/index.html",
+    "docs/explanation/purchase-life.html",
+    "docs/reference/http-api.html",
+    "docs/reference/python/billing-client.html",
+)
 HOME = "# Home\n\n## Start here\n\n- [One](one.md)\n- [Two](two.md)\n- [All of it](../README.md)\n"
 SOUND = {
     "README.md": "# Read me\n\n[one](docs/one.md#a-part) and [a file](data.txt)\n",
@@ -59,6 +72,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Built:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return Built(read_site(work / "site"), work / "site")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Without one the test is skipped, or fails where it must run."""
+    found = find_chromium()
+    if found is None:
+        (pytest.fail if os.environ.get("BILLING_REQUIRE_CHROMIUM") == "1" else pytest.skip)(MISSING)
+    with a_browser(found) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +143,29 @@ class TestTheSite:
     def test_its_root_leads_to_the_first_page(self, site: Built) -> None:
         """Whoever opens the folder is there."""
         assert site.pages["index.html"].links == ["docs/index.html"]
+
+
+class TestInABrowser:
+    @pytest.mark.parametrize("width", [390, 1280])
+    def test_pages_can_be_used_by_everybody(self, site: Built, browser: Browser, width: int) -> None:
+        """axe-core finds nothing wrong, in light and in dark; nothing is asked of a network, and no page is wider than
+        a telephone."""
+        asked: list[str] = []
+        with a_tab(browser, width=width) as tab:
+            tab.on("request", lambda request: asked.append(request.url))
+            for path, scheme in product(LOOKED_AT, ("light", "dark")):
+                tab.emulate_media(color_scheme=scheme)
+                tab.goto((site.folder / path).as_uri())
+                wrong = [f"{path} {rule['id']}: {rule['nodes'][0]['html']}" for rule in _violations(tab)]
+                assert wrong == []
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, path
+
+        assert [url for url in asked if urlsplit(url).scheme not in ("file", "data")] == []
+
+
+def _violations(tab: Tab) -> Sequence[Mapping[str, Any]]:
+    violations: Sequence[Mapping[str, Any]] = Axe().run(tab).response["violations"]
+    return violations
 
 
 class TestFaults:
