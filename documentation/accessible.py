@@ -12,6 +12,9 @@ _MENDED: Final[Mapping[str, str]] = {
     # The corner of a table is no heading.
     '<th class="head"><p></p></th>': '<td class="head"></td>',
     # What scrolls can be scrolled from the keyboard.
+    '<div class="table-wrapper colwidths-auto docutils container">': (
+        '<div class="table-wrapper colwidths-auto docutils container" tabindex="0">'
+    ),
     "<pre>": '<pre tabindex="0">',
 }
 
