@@ -7,6 +7,7 @@ import pytest
 from tests.documents.pages import Block, Claim
 
 from billing_adapters.settings import Settings
+from billing_core.domain.events import CreditsPurchased
 from billing_core.domain.packs import PriceBook, default_price_book
 from billing_core.testing import FixedClock, InMemoryBilling
 
@@ -34,7 +35,8 @@ async def test_every_pack_is_sold(block: Block, tmp_path: Path) -> None:
 
     assert offered
     assert "tiny" not in offered
-    bought = [each.data.pack for each in await billing.events() if each.type.endswith("credits.purchased")]
+    facts = [each.data for each in await billing.events()]
+    bought = [fact.pack for fact in facts if isinstance(fact, CreditsPurchased)]
     assert bought == offered
 
 
