@@ -35,7 +35,7 @@ def _build(asked: argparse.Namespace) -> int:
         return 1
     if asked.links:
         print("\n".join(site.elsewhere))
-    print(f"{site.pages} pages, every link leads somewhere; open {site.folder / 'index.html'}", file=sys.stderr)
+    print(f"{site.pages} pages, every link leads somewhere; open {site.folder / 'index.html'}")
     if asked.serve:
         _serve(site.folder, asked.port)
     return 0
@@ -67,7 +67,7 @@ def _generated() -> dict[str, str]:
 def _serve(folder: Path, port: int) -> None:
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        print(f"http://127.0.0.1:{server.server_port} until Ctrl-C", file=sys.stderr)
+        print(f"http://127.0.0.1:{server.server_port} until Ctrl-C")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

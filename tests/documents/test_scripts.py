@@ -27,6 +27,7 @@ ELSEWHERE: Mapping[str, str] = {
     "script/bench": "a minute at least; tests/benchmarks runs its workloads once",
     "script/screenshots": "it writes into docs/images; tests/e2e/test_billing_page.py takes the same scenes",
     "script/packages": "it writes into dist/; tests/packages/test_packages.py does the same elsewhere",
+    "script/docs": "tests/documents/test_site.py builds the site elsewhere, as it does",
     "script/demo": "tests/e2e/test_demo.py",
     "script/server": "tests/e2e/test_first_success.py",
     "mutmut": "it shows what script/mutate left; that there is such a command is held",
