@@ -51,8 +51,9 @@ def bring_files(pages: Mapping[str, Page], repository: Path, folder: Path) -> No
     for name, page in pages.items():
         for target in page.links:
             path = _path(name, target)
-            inside = path is not None and not path.startswith("..") and not (folder / path).exists()
-            if inside and (repository / path).is_file():
+            if path is None or path.startswith("..") or (folder / path).exists():
+                continue
+            if (repository / path).is_file():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(repository / path, folder / path)
 

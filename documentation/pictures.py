@@ -1,6 +1,6 @@
 """The pictures of the explanation, drawn from what the code does: only where things stand on the paper is set here."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
@@ -10,7 +10,7 @@ from billing_core.domain.trials import TrialStatus
 from documentation.lives import Move, purchase_moves, trial_moves
 
 # Where a picture is kept, and what draws it.
-PICTURES: Final = {
+PICTURES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/explanation/purchase-life.svg": lambda: draw(purchase_plan(), purchase_moves()),
     "docs/explanation/trial-life.svg": lambda: draw(trial_plan(), trial_moves()),
 }
