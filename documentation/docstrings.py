@@ -24,7 +24,12 @@ def _rewrite(app: Sphinx, what: str, name: str, obj: object, options: Any, lines
 
 
 def to_restructured_text(text: str) -> str:
-    """The docstring with code as literals and nothing else as markup. A literal may span a line's end."""
+    """The docstring with code as literals and nothing else as markup; what is typed at a prompt stays as it is."""
+    return "\n\n".join(part if part.lstrip().startswith(">>>") else _rewritten(part) for part in text.split("\n\n"))
+
+
+def _rewritten(text: str) -> str:
+    # A literal may span a line's end.
     parts = _CODE.split(text)
     return "".join(_literal(part) if place % 2 else _MARKUP.sub(r"\\\1", part) for place, part in enumerate(parts))
 

@@ -131,6 +131,7 @@ def test_a_cell_keeps_its_table_whole() -> None:
         ("Several `Change`s.", r"Several \ ``Change``\ s."),
         ("Over `two\nlines` of it", "Over \\ ``two lines``\\  of it"),
         ("a * b | c_ d", r"a \* b \| c\_ d"),
+        ("See:\n\n>>> f(*x_, `y`)\n\nor `z`", "See:\n\n>>> f(*x_, `y`)\n\nor \\ ``z``\\ "),
         ("a_name of `a_b*`", r"a_name of \ ``a_b*``\ "),
     ],
 )

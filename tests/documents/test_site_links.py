@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from documentation.elsewhere import Asked, judge
+from documentation.elsewhere import Asked, judge, read_answers
 from documentation.links import bring_files, elsewhere, faults, read_site
 
 A_PAGE = '<p id="top">{}</p><a href="other.html#there">x</a><a href="#top">up</a>'
@@ -77,6 +77,17 @@ def test_a_file_of_the_repository_comes_along(tmp_path: Path) -> None:
 
 
 class TestAddressesOfOthers:
+    def test_what_sphinx_found_out_is_read(self, tmp_path: Path) -> None:
+        """Each address of another host once, and nothing within the site."""
+        address = '"uri": "https://others.example/x", "status": "broken", "info": "404"'
+        lines = [f'{{"filename": "{name}", "lineno": 1, "code": 0, {address}}}' for name in ("a.md", "b.md")]
+        lines.append('{"filename": "a.md", "lineno": 1, "code": 0, "uri": "#top", "status": "unchecked", "info": ""}')
+        (tmp_path / "output.json").write_text("\n".join(lines) + "\n")
+
+        (read,) = read_answers(tmp_path / "output.json")
+
+        assert read == Asked(address="https://others.example/x", status="broken", why="404")
+
     def asked(self, status: str, why: str = "") -> Asked:
         return Asked(address="https://others.example", status=status, why=why)
 
