@@ -19,8 +19,8 @@ from billing_cli.processes import AppProcess
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "bench_template"
 REDIS_DATABASES = 16
-# The share of the machine's memory that PostgreSQL's manual (§19.4.1) advises as `shared_buffers`; its own default, 128 MB,
-# is for the smallest machine there is.
+# The share of the machine's memory that PostgreSQL's manual (§19.4.1) advises as `shared_buffers`; its own default of
+# 128 MB is for the smallest machine there is.
 BUFFERS_SHARE = 1 / 4
 
 
