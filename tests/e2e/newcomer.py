@@ -29,6 +29,7 @@ class Newcomer:
 
     def __init__(self, folder: Path) -> None:
         """This will lay out a clone in the folder: files of this one, and the environment that `script/setup` made."""
+        _skip_without_tools()
         self.folder, self.home = folder / "billing", folder / "home"
         self.home.mkdir(parents=True)
         self.folder.mkdir()
@@ -169,6 +170,14 @@ def empty_environment(folder: Path) -> Path:
     """This will make an environment of this Python with nothing in it."""
     _run(_uv(), "venv", "-q", "--no-project", "--python", sys.executable, str(folder))
     return folder
+
+
+def _skip_without_tools() -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on PATH, which the pages use")
+    can_make_environments = ["python3", "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"]
+    if subprocess.run(can_make_environments, capture_output=True, check=False).returncode != 0:
+        pytest.skip("python3 is older than 3.11 or cannot make environments (on Debian: the package python3-venv)")
 
 
 def _run(*command: str) -> None:
