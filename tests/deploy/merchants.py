@@ -36,8 +36,7 @@ class Merchant:
 
     def arrives(self, machine: Machine) -> None:
         """This will announce it as the service does whose stream that is, and wait until Billing knows it."""
-        url = machine.here(machine.secrets["nats-url-others"]).strip()
-        asyncio.run(_announced(url, self._platform))
+        asyncio.run(announce_merchant(url_of_others(machine), merchant_id=MERCHANT, platform=self._platform))
         wait_until(lambda: self.http.get("/api/billing").status_code == 200, "the merchant is known")
 
     def starts_its_trial(self) -> None:
@@ -63,7 +62,16 @@ class Merchant:
         return answer.json()
 
 
-async def _announced(url: str, platform: str) -> None:
-    async with open_nats(url, name="another service") as connection:
-        await ensure_streams(connection, manage_all=True)
-    await announce_merchant(url, merchant_id=MERCHANT, platform=platform)
+def make_streams_of_others(machine: Machine) -> None:
+    """This will make what the services around Billing make."""
+
+    async def work() -> None:
+        async with open_nats(url_of_others(machine), name="another service") as connection:
+            await ensure_streams(connection, manage_all=True)
+
+    asyncio.run(work())
+
+
+def url_of_others(machine: Machine) -> str:
+    """Where the services around Billing come to NATS."""
+    return machine.here(machine.secrets["nats-url-others"]).strip()

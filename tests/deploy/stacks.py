@@ -32,12 +32,14 @@ def make_secrets(directory: Path, places: Mapping[str, str] = COMPOSED) -> Mappi
 
 
 @contextmanager
-def running_servers(folder: Path, secrets: Mapping[str, str], places: Mapping[str, str] = COMPOSED) -> Iterator[Machine]:
+def running_servers(
+    folder: Path, secrets: Mapping[str, str], places: Mapping[str, str] = COMPOSED
+) -> Iterator[Machine]:
     """This will run them while the block lasts; `places` are where the secrets look for them."""
     services = composed.load(composed.BASE)["services"]
     machine = Machine(folder, secrets, {})
     with ExitStack() as stack:
-        postgres = stack.enter_context(EmbeddedServers(folder / "pg", durable=False, which=frozenset({"postgres"})))
+        postgres = stack.enter_context(EmbeddedServers(folder / "pg", durable=True, which=frozenset({"postgres"})))
         admin = urlsplit(str(postgres.urls.postgres_admin))
         _make_logins(machine, services["postgres"], admin.geturl())
         redis, nats, monitor = free_port(), free_port(), free_port()
@@ -77,7 +79,17 @@ def _make_logins(machine: Machine, service: composed.Service, admin: str) -> Non
     script = root / target.lstrip("/")
     script.parent.mkdir(parents=True)
     script.write_text((ROOT / source).read_text("utf-8").replace(composed.SECRETS, str(root / "run/secrets")), "utf-8")
-    command = [str(programs() / "psql"), "--no-psqlrc", "--quiet", "-v", "ON_ERROR_STOP=1", "-d", admin, "-f", str(script)]
+    command = [
+        str(programs() / "psql"),
+        "--no-psqlrc",
+        "--quiet",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-d",
+        admin,
+        "-f",
+        str(script),
+    ]
     for _ in range(2):  # it says that it can be run again
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -89,8 +101,9 @@ def _redis(machine: Machine, service: composed.Service, port: int) -> Iterator[N
     told = [_below(root, word) for word in service["command"]]
     assert told[0] == "redis-server"
     program = find_programs(frozenset({"redis"}))["redis"]
-    with _server(machine, "redis", [program, *told[1:], "--bind", "127.0.0.1", "--port", str(port)], {}):
-        wait_until(lambda: b"NOAUTH" in _ping(port), f"Redis answers; see {machine.log('redis')}")
+    told += ["--bind", "127.0.0.1", "--port", str(port)]
+    # As its health check asks it: without a login.
+    with _server(machine, "redis", [program, *told[1:]], {}, lambda: b"NOAUTH" in _said(port, b"PING\r\n")):
         yield
 
 
@@ -105,17 +118,23 @@ def _nats(machine: Machine, service: composed.Service, port: int, monitor: int) 
     program = find_programs(frozenset({"nats"}))["nats"]
     environment = {name: str(root / value.lstrip("/")) for name, value in service["environment"].items()}
     listening = ["--addr", "127.0.0.1", "--port", str(port), "--http_port", str(monitor)]
-    with _server(machine, "nats", [program, *told[1:], *listening], environment):
-        wait_until(lambda: _answers(port), f"NATS listens; see {machine.log('nats')}")
+    command = [program, *told[1:], *listening]
+    with _server(machine, "nats", command, environment, lambda: b"INFO" in _said(port, b"")):
         machine.ports[8222] = monitor
         yield
 
 
 @contextmanager
-def _server(machine: Machine, name: str, command: Sequence[str], environment: Mapping[str, str]) -> Iterator[None]:
+def _server(
+    machine: Machine, name: str, command: Sequence[str], environment: Mapping[str, str], is_there: Callable[[], bool]
+) -> Iterator[None]:
     with machine.log(name).open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment}, cwd=machine.folder)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, **environment}, cwd=machine.folder
+        )
     try:
+        wait_until(lambda: is_there() or process.poll() is not None, f"{name} is there; see {machine.log(name)}")
+        assert process.poll() is None, machine.log(name).read_text("utf-8")
         yield
     finally:
         process.terminate()
@@ -124,14 +143,6 @@ def _server(machine: Machine, name: str, command: Sequence[str], environment: Ma
 
 def _below(root: Path, word: str) -> str:
     return str(root / word.lstrip("/")) if word.startswith("/") else word
-
-
-def _answers(port: int) -> bytes:
-    return _said(port, b"")
-
-
-def _ping(port: int) -> bytes:
-    return _said(port, b"PING\r\n")
 
 
 def _said(port: int, told: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft7Validator
+from jsonschema.validators import validator_for
 from tests.deploy import composed
 from tests.deploy.composed import ROOT, STACKS, Document, Service
 from tests.deploy.settings_named import loose_secrets, unknown_settings
@@ -20,6 +20,7 @@ from billing_http.server import DRAIN_S, GRACE_S
 from billing_worker.running import GRACE_S as WORKER_GRACE_S
 
 SCHEMA = json.loads(resources("check_jsonschema").joinpath("builtin_schemas/vendor/compose-spec.json").read_text())
+JUDGE = validator_for(SCHEMA)(SCHEMA)
 PINNED = re.compile(r"[a-z./-]+:[\w.-]*\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}")
 PROCESSES = {"billing-http": "BILLING_PORT", "billing-worker": "BILLING_WORKER_METRICS_PORT"}
 
@@ -40,7 +41,7 @@ def service(request: pytest.FixtureRequest) -> Service:
 @pytest.mark.parametrize("path", [composed.BASE, composed.OVERRIDE, composed.STRIPE], ids=lambda path: path.name)
 def test_it_is_as_the_specification_has_it(path: Path) -> None:
     """Every file by itself; a name that the specification does not know is refused."""
-    faults = [error.message for error in Draft7Validator(SCHEMA).iter_errors(_read(path))]
+    faults = [error.message for error in JUDGE.iter_errors(_read(path))]
 
     assert faults == []
 
@@ -59,7 +60,7 @@ def test_the_schema_would_notice(spoil: Any) -> None:
     document = composed.load(composed.BASE)
     spoil(document["services"])
 
-    assert not Draft7Validator(SCHEMA).is_valid(document)
+    assert not JUDGE.is_valid(document)
 
 
 class TestEveryService:
@@ -74,7 +75,7 @@ class TestEveryService:
         assert service["pids_limit"] <= 256
         assert service.get("cap_add") == (["CHOWN"] if sets_owner else None)
         assert ("mem_limit" in service) is not sets_owner
-        assert service.get("privileged") is service.get("network") is None
+        assert not {"privileged", "devices", "pid", "ipc"} & service.keys()
         assert (service.get("network_mode") == "none") is sets_owner
 
     def test_nobody_is_root(self, service: Service) -> None:
@@ -138,7 +139,7 @@ class TestOurs:
         """A process has the files its variables name, and no other process's."""
         for name, each in composed.ours(stack).items():
             named = {value for variable, value in each["environment"].items() if variable.endswith("_FILE")}
-            replaced = {f"/run/secrets/nats-url-{user}" for user in ("http", "admin")}  # in development, by another
+            replaced = {"/run/secrets/nats-url-http"}  # in development, by another
 
             assert named <= composed.files(each).keys(), name
             assert composed.files(each).keys() - named <= replaced, name
@@ -150,7 +151,9 @@ class TestOurs:
 
         assert used <= declared.keys()
         assert declared.keys() - used <= {"nats-url-others"}  # the services around Billing use it
-        assert {name: each["file"] for name, each in declared.items()} == {name: f"./secrets/{name}" for name in declared}
+        assert {name: each["file"] for name, each in declared.items()} == {
+            name: f"./secrets/{name}" for name in declared
+        }
 
     @pytest.mark.parametrize("name", PROCESSES)
     def test_its_port_is_the_one_that_is_asked_published_and_scraped(self, stack: Document, name: str) -> None:
@@ -179,8 +182,14 @@ class TestOurs:
         """In this order, each once."""
         assert composed.once(stack) == ["billing-streams", "billing-upgrade", "billing-roles"]
         for name in PROCESSES:
-            waits = stack["services"][name]["depends_on"]
-            assert {"billing-roles", "billing-streams"} <= waits.keys()
+            assert {*composed.once(stack)} <= stack["services"][name]["depends_on"].keys()
+
+    def test_every_step_is_waited_for_by_what_stays(self, stack: Document) -> None:
+        """`up --wait` takes the end of a container for a failure, unless one that stays depends on it."""
+        steps = {name for name, each in stack["services"].items() if each["restart"] == "no" and "profiles" not in each}
+        stay = [each for each in stack["services"].values() if each["restart"] != "no"]
+
+        assert steps == {name for each in stay for name in each.get("depends_on", ()) if name in steps}
 
     def test_only_what_calls_platforms_can_get_out(self, stack: Document) -> None:
         """The servers are reached from within alone."""

@@ -1,5 +1,6 @@
 """docs/deployment.md: every command that is told can be typed, and is about what there is."""
 
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -127,10 +128,9 @@ def _is_understood(stack: composed.Document, service: str, inside: Sequence[str]
 
 def _help(kubectl: str, command: Command) -> set[str]:
     """The options that kubectl knows for it."""
-    words = [word for word in command.words[1:3] if word.isalpha()][: 2 if command.words[1] == "rollout" else 1]
+    words = command.words[1:3] if command.words[1] == "rollout" else command.words[1:2]
     told = [
-        subprocess.run([kubectl, *each, "--help"], capture_output=True, text=True, check=True).stdout
-        for each in (words, ["options"])
+        subprocess.run([kubectl, *each], capture_output=True, text=True, check=True).stdout
+        for each in ([*words, "--help"], ["options"])
     ]
-    known = "\n".join(told).replace(",", " ").replace(":", " ").replace("=", " ").split()
-    return {word for word in known if word.startswith("-")}
+    return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", "\n".join(told)))

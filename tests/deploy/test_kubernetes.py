@@ -10,6 +10,7 @@ from tests.deploy.manifests import EXAMPLE, UPGRADE, Manifest, Rendered, files, 
 from tests.deploy.settings_named import loose_secrets, unknown_settings
 from tests.image.recipe import Recipe
 
+from billing_adapters.settings import Settings
 from billing_http.server import DRAIN_S, GRACE_S
 from billing_worker.running import GRACE_S as WORKER_GRACE_S
 
@@ -95,7 +96,9 @@ class TestContainers:
 
 
 class TestProcesses:
-    @pytest.mark.parametrize(("name", "variable"), [("billing-http", "BILLING_PORT"), ("billing-worker", "BILLING_WORKER_METRICS_PORT")])
+    @pytest.mark.parametrize(
+        ("name", "variable"), [("billing-http", "BILLING_PORT"), ("billing-worker", "BILLING_WORKER_METRICS_PORT")]
+    )
     def test_it_is_asked_where_it_listens(self, rendered: Rendered, name: str, variable: str) -> None:
         """Liveness, which asks nobody, decides of a restart; readiness of requests; the start has a minute."""
         (container,) = rendered.named("Deployment", name)["spec"]["template"]["spec"]["containers"]
@@ -156,15 +159,14 @@ class TestProcesses:
             assert each["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
     def test_postgres_has_connections_for_all_of_them(self, rendered: Rendered) -> None:
-        """As many pods as there may be, one more of each while they are replaced, beside what PostgreSQL keeps (its
-        default is 100 connections, 3 of them its own), and the one each that waits for a bell or leads."""
-        from billing_adapters.settings import Settings
-
+        """As many pods as there may be, one more of each while they are replaced; a worker listens and leads on
+        connections beside its pool. PostgreSQL's default is 100 connections, 3 of them for superusers."""
         pool = int(Settings.model_fields["database_pool_size"].default)
         (scaler,) = rendered.of("HorizontalPodAutoscaler")
         workers = rendered.named("Deployment", "billing-worker")["spec"]["replicas"]
 
-        assert (scaler["spec"]["maxReplicas"] + 1) * pool + (workers + 1) * pool <= 100
+        pods = scaler["spec"]["maxReplicas"] + 1 + workers + 1
+        assert pods * pool + 2 * (workers + 1) <= 97
 
     def test_the_account_has_no_token(self, rendered: Rendered) -> None:
         """Nothing of ours speaks to Kubernetes."""

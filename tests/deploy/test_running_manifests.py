@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 from tests.deploy.manifests import EXAMPLE, UPGRADE, Manifest, port_of, render
-from tests.deploy.merchants import Merchant
-from tests.deploy.stacks import running_servers, wait_until
+from tests.deploy.merchants import Merchant, make_streams_of_others
 from tests.deploy.page import commands
+from tests.deploy.stacks import running_servers, wait_until
 from tests.deploy.workloads import Machine
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -22,7 +22,8 @@ def cluster(
     made_secrets: Mapping[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Machine, Merchant]]:
-    """The upgrade done and the processes running, in the order of docs/deployment.md."""
+    """The upgrade done and the processes running, in the order of docs/deployment.md, where the services around Billing
+    are already."""
     texts = {f"{secret}/{key}": text for secret, each in secret_texts.items() for key, text in each.items()}
     keys: Mapping[str, Sequence[str]] = {secret: list(each) for secret, each in secret_texts.items()}
     example = render(kubectl, EXAMPLE)
@@ -30,6 +31,7 @@ def cluster(
         folder = tmp_path_factory.mktemp("cluster")
         (there,) = [each.variables for each in commands("deploy/compose/make-secrets") if each.variables]
         machine = running.enter_context(running_servers(folder, {**made_secrets, **texts}, there))
+        make_streams_of_others(machine)
         for workload in render(kubectl, UPGRADE).workloads(keys):
             done = machine.run(workload)
             assert done.returncode == 0, f"{workload.name}: {done.stdout}{done.stderr}"

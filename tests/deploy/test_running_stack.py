@@ -1,5 +1,5 @@
-"""What compose.yaml says, run: its servers' commands and configurations, its one-shot steps, its processes, each with its
-variables and secrets and no others, until its health checks say yes and a merchant is served."""
+"""What compose.yaml says, run: its servers' commands and configurations, its one-shot steps, its processes, each with
+its variables and secrets and no others, until its health checks say yes and a merchant is served."""
 
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,8 +78,7 @@ def test_a_merchant_is_served(stack: Stack) -> None:
 
 
 def test_the_operators_container_works(stack: Stack) -> None:
-    """The doctor, as its own command says, finds nothing to mend but what a machine without TLS and backups lacks; a token
-    that it signs lets Prometheus in."""
+    """The doctor, as its own command says, finds nothing to mend; a token that it signs lets Prometheus in."""
     doctor = stack.cli(*stack.document["services"]["billing-cli"]["command"])
     signed = stack.cli("billing", "token", "--scope", "metrics:read", "--merchant", MERCHANT, "--platform", "stripe")
     headers = {"Authorization": f"Bearer {signed.stdout.strip()}"}
@@ -98,7 +97,7 @@ def test_the_steps_can_be_repeated_beside_running_processes(stack: Stack) -> Non
 
 
 def test_the_servers_health_checks_say_yes(stack: Stack) -> None:
-    """PostgreSQL's program and NATS' address, as they stand in the file. (Redis is asked at its start, word for word.)"""
+    """PostgreSQL's program and NATS' address, as they stand in the file. (Redis is asked at its start.)"""
     services: Mapping[str, composed.Service] = stack.document["services"]
     kind, *ready = services["postgres"]["healthcheck"]["test"]
     postgres = stack.machine.places[COMPOSED["POSTGRES"]].rpartition(":")[2]

@@ -1,5 +1,5 @@
-"""Running what a deployment file says, on this machine: its commands, its variables, its secrets, with nothing changed but
-where the servers are, which ports are taken, and where the secrets' files stand."""
+"""Running what a deployment file says, on this machine: its commands, its variables, its secrets, with nothing changed
+but where the servers are, which ports are taken, and where the secrets' files stand."""
 
 import shutil
 import signal
