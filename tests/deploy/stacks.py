@@ -1,4 +1,4 @@
-"""The servers of compose.yaml as it starts them, on this machine: the same commands, configurations, users and logins."""
+"""The servers of compose.yaml as it starts them, here: the same commands, configurations, users and logins."""
 
 import os
 import socket

@@ -13,6 +13,11 @@ from tests.deploy.manifests import Manifest, Rendered, files, port_of, selects
 
 ROOT = Path(__file__).parents[2]
 NAMES = {("kube-system", "k8s-app=kube-dns", "UDP", 53), ("kube-system", "k8s-app=kube-dns", "TCP", 53)}
+PUBLIC = ("1.1.1.1", "8.8.8.8", "151.101.1.1", "2606:4700::1111")
+PRIVATE = (
+    *("10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "100.64.0.1", "0.0.0.0"),  # noqa: S104
+    *("::1", "fd00::1", "fe80::1"),
+)
 DEFAULT_PORTS = {"postgresql": 5432, "redis": 6379, "rediss": 6379, "nats": 4222, "tls": 4222}
 Rule = tuple[str, str, str, int]
 
@@ -45,15 +50,13 @@ def test_every_server_it_is_told_of_is_let_through_and_no_other(
 
 def test_who_calls_platforms_gets_to_the_world_and_into_no_network(rendered: Rendered) -> None:
     """https alone, to any address that is public; the upgrade to none."""
-    public = [ip_address(each) for each in ("1.1.1.1", "8.8.8.8", "151.101.1.1", "2606:4700::1111")]
-    private = ["10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "100.64.0.1", "0.0.0.0", "::1", "fd00::1", "fe80::1"]  # fmt: skip  # noqa: S104
     for name, pod in rendered.pods():
         blocks = list(_blocks(rendered, pod))
         calls = name != "billing-upgrade"
 
         assert {port for _, port in blocks} == ({("TCP", 443)} if calls else set())
-        assert [_reaches(blocks, each) for each in public] == [calls] * len(public)
-        assert [each for each in private if _reaches(blocks, ip_address(each))] == []
+        assert [_reaches(blocks, ip_address(each)) for each in PUBLIC] == [calls] * len(PUBLIC)
+        assert [each for each in PRIVATE if _reaches(blocks, ip_address(each))] == []
 
 
 def test_who_comes_in_comes_to_a_port_there_is(rendered: Rendered) -> None:

@@ -1,5 +1,5 @@
-"""What deploy/kubernetes says, run: each container of the upgrade in its order, then HTTP and worker, with the variables of
-their ConfigMaps and the files of their Secrets, until every probe succeeds and a merchant is served."""
+"""What deploy/kubernetes says, run: each container of the upgrade in its order, then both processes, with the variables
+of their ConfigMaps and the files of their Secrets, until every probe succeeds and a merchant is served."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -37,6 +37,8 @@ def cluster(
             assert done.returncode == 0, f"{workload.name}: {done.stdout}{done.stderr}"
         for workload in example.workloads(keys):
             running.enter_context(machine.started(workload))
+        for name, _, container in example.containers():
+            _succeeds(machine, name, container, "startupProbe")
         environment = next(each.environment for each in example.workloads(keys) if each.name == "billing-http/http")
         merchant = Merchant(
             f"http://127.0.0.1:{machine.port(8000)}",
@@ -53,8 +55,7 @@ def test_every_probe_succeeds(cluster: tuple[Machine, Merchant], kubectl: str) -
     machine, _ = cluster
     for name, _, container in render(kubectl, EXAMPLE).containers():
         for probe in PROBES:
-            get = container[probe]["httpGet"]
-            wait_until(lambda get=get, of=container: _asked(machine, of, get) == 200, f"{name}: {probe} of {get}")
+            _succeeds(machine, name, container, probe)
 
 
 def test_a_probe_of_another_path_fails(cluster: tuple[Machine, Merchant], kubectl: str) -> None:
@@ -72,6 +73,11 @@ def test_a_merchant_is_served(cluster: tuple[Machine, Merchant]) -> None:
     merchant.arrives(machine)
 
     merchant.starts_its_trial()
+
+
+def _succeeds(machine: Machine, name: str, container: Manifest, probe: str) -> None:
+    get = container[probe]["httpGet"]
+    wait_until(lambda: _asked(machine, container, get) == 200, f"{probe} of {name}; see {machine.log(name)}")
 
 
 def _asked(machine: Machine, container: Manifest, get: Manifest) -> int:
