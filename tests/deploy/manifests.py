@@ -104,7 +104,8 @@ def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, str]) -> bo
         assert each["operator"] == "In", "another operator wants more of this test"
         if labels.get(each["key"]) not in each["values"]:
             return False
-    return (selector or {}).get("matchLabels", {}).items() <= labels.items()
+    wanted: Mapping[str, str] = (selector or {}).get("matchLabels", {})
+    return wanted.items() <= labels.items()
 
 
 def port_of(container: Manifest, port: str | int) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,7 +23,7 @@ MERCHANT = "m-1"
 class Merchant:
     """Somebody who is announced, asks with a token, and pays."""
 
-    def __init__(self, base_url: str, *, platform: str, secret: str, environment: dict[str, str]) -> None:
+    def __init__(self, base_url: str, *, platform: str, secret: str, environment: Mapping[str, str]) -> None:
         """This will take where HTTP is, and what tokens are signed with there."""
         self._platform = platform
         signer = Signer(

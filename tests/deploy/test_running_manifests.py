@@ -44,7 +44,7 @@ def cluster(
             f"http://127.0.0.1:{machine.port(8000)}",
             platform="stripe",
             secret=made_secrets["jwt-secret"],
-            environment=dict(environment),
+            environment=environment,
         )
         running.enter_context(merchant.http)
         yield machine, merchant

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,13 +30,19 @@ class Stack:
     machine: Machine
     merchant: Merchant
 
-    def asked(self, name: str) -> int:
-        """What the health check of a process of ours ends with."""
+    @property
+    def is_for_development(self) -> bool:
+        """Whether it sells on the sandbox."""
+        sold_on: str = self.document["services"]["billing-http"]["environment"]["BILLING_PLATFORMS"]
+        return sold_on == "sandbox"
+
+    def is_healthy(self, name: str) -> bool:
+        """What the health check of a process of ours says, word for word but for the port."""
         service = composed.workload(self.document, name)
         _, *command = self.document["services"][name]["healthcheck"]["test"]
         for number, port in self.machine.ports.items():
             command = [word.replace(f"'127.0.0.1', {number}", f"'127.0.0.1', {port}") for word in command]
-        return self.machine.run(Workload(f"{name}-asked", command, {}, service.files)).returncode
+        return self.machine.run(Workload(f"{name}-asked", command, {}, service.files)).returncode == 0
 
     def cli(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """This will run a command as `docker compose run --rm billing-cli` does."""
@@ -63,7 +70,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         running.enter_context(merchant.http)
         found = Stack(document=document, machine=machine, merchant=merchant)
         for name in PROCESSES:
-            wait_until(lambda name=name: found.asked(name) == 0, f"{name} is healthy; see {machine.log(name)}")
+            wait_until(partial(found.is_healthy, name), f"{name} is healthy; see {machine.log(name)}")
         yield found
 
 
@@ -73,8 +80,18 @@ def test_a_merchant_is_served(stack: Stack) -> None:
 
     stack.merchant.starts_its_trial()
 
-    if stack.document["services"]["billing-http"]["environment"]["BILLING_PLATFORMS"] == "sandbox":
+    if stack.is_for_development:
         stack.merchant.buys()
+
+
+def test_the_page_to_try_it_is_there_in_development_alone(stack: Stack) -> None:
+    """With what it needs of NATS, as which it announces a merchant; in production neither it nor the documents."""
+    http, development = stack.merchant.http, stack.is_for_development
+
+    announced = http.post("/development/merchants", data={"merchant": "m-2", "platform": "sandbox"})
+
+    assert [http.get(path).status_code for path in ("/", "/docs")] == ([200, 200] if development else [404, 404])
+    assert announced.status_code == (303 if development else 404)
 
 
 def test_the_operators_container_works(stack: Stack) -> None:
