@@ -1,5 +1,6 @@
 """What the network policies let through, computed from them: what the configuration names, and nothing else."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
@@ -9,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from tests.deploy.conftest import judge
 from tests.deploy.manifests import Manifest, Rendered, files, port_of, selects
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,11 @@ def test_nothing_is_let_through_but_by_a_rule(rendered: Rendered) -> None:
         behind = [each["spec"] for each in _policies(rendered, pod)]
 
         assert {kind for each in behind for kind in each["policyTypes"]} == {"Ingress", "Egress"}, name
+        if (
+            name != "billing-upgrade"
+        ):  # it has come and gone before the policy that denies, and has a whole one of its own
+            denying = [each for each in behind if not {"ingress", "egress"} & each.keys()]
+            assert [each["policyTypes"] for each in denying] == [["Ingress", "Egress"]], name
 
 
 def test_every_server_it_is_told_of_is_let_through_and_no_other(
@@ -69,6 +76,21 @@ def test_who_comes_in_comes_to_a_port_there_is(rendered: Rendered) -> None:
         "billing-worker": {(*prometheus, 9100)},
         "billing-upgrade": set(),
     }
+
+
+def test_promtool_is_content_with_how_prometheus_finds_the_pods(
+    promtool: str, rendered: Rendered, tmp_path: Path
+) -> None:
+    """Debian's knows nothing of Kubernetes, so that part is looked at here and taken out for it."""
+    config = yaml.safe_load((ROOT / "deploy/prometheus/kubernetes.yml").read_text("utf-8"))
+    (namespace,) = {each["metadata"]["namespace"] for each in rendered.manifests}
+
+    looked = [each.pop("kubernetes_sd_configs") for each in config["scrape_configs"]]
+    judged = tmp_path / "prometheus.yml"
+    judged.write_text(json.dumps(config))  # JSON is YAML
+
+    assert looked == [[{"role": "pod", "namespaces": {"names": [namespace]}}]] * 2
+    judge(promtool, "check", "config", "--syntax-only", str(judged))
 
 
 def test_prometheus_looks_for_the_labels_and_ports_there_are(rendered: Rendered) -> None:
