@@ -34,9 +34,9 @@ class Service:
     signer: Signer
     prepared: dict[str, Path] = field(default_factory=dict)
 
-    def get(self, target: str, merchant_id: str) -> bytes:
-        """A request as the merchant's client sends it."""
-        return self._request("GET", target, merchant_id).encode() + b"\r\n"
+    def get(self, target: str, merchant_id: str, user: str = "user") -> bytes:
+        """A request as the merchant's client sends it; each user has a token of its own."""
+        return self._request("GET", target, merchant_id, user).encode() + b"\r\n"
 
     def purchase(self, merchant_id: str, pack: str, key: str) -> bytes:
         """A request to buy a pack."""
@@ -47,9 +47,9 @@ class Service:
         )
         return (head + body).encode()
 
-    def _request(self, method: str, target: str, merchant_id: str) -> str:
+    def _request(self, method: str, target: str, merchant_id: str, user: str = "user") -> str:
         token = self.signer.sign(
-            merchant_id=merchant_id, platform=PLATFORM, subject=f"user-of-{merchant_id}", ttl=timedelta(hours=12)
+            merchant_id=merchant_id, platform=PLATFORM, subject=f"{user}-of-{merchant_id}", ttl=timedelta(hours=12)
         )
         return (
             f"{method} {target} HTTP/1.1\r\nHost: {LOOPBACK}:{self.port}\r\nAuthorization: Bearer {token}\r\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import psutil
 
 from billing_adapters.embedded import EmbeddedServers, ServerUrls
 from billing_adapters.postgres import migrations
@@ -18,8 +19,9 @@ from billing_cli.processes import AppProcess
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "bench_template"
 REDIS_DATABASES = 16
-# As a deployment of some size has it; PostgreSQL's own default is for the smallest machine there is.
-SHARED_BUFFERS = "1GB"
+# The share of the machine's memory that PostgreSQL's manual (§19.4.1) advises as `shared_buffers`; its own default of
+# 128 MB is for the smallest machine there is.
+BUFFERS_SHARE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +91,9 @@ class Theatre:
                 await self._command_as_admin(f"drop database {database} with (force)")  # vacuuming may be under way
 
     async def give_memory(self) -> None:
-        """This will have Postgres use more memory from its next start on."""
-        await self._command_as_admin(f"alter system set shared_buffers = '{SHARED_BUFFERS}'")
+        """This will have Postgres use its share of the machine's memory from its next start on."""
+        megabytes = int(psutil.virtual_memory().total * BUFFERS_SHARE / 2**20)
+        await self._command_as_admin(f"alter system set shared_buffers = '{megabytes}MB'")
 
     async def raise_template(self) -> None:
         """This will make the database that the stages' databases are copies of."""

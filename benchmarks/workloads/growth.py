@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, cycle, islice
 from typing import Final
 
 import asyncpg
@@ -21,7 +21,7 @@ from benchmarks.workloads.settle import FEW_WEBHOOKS, WEBHOOKS, settle_round
 
 SIZES: Final = (10_000, 100_000, 1_000_000, 5_000_000)
 QUICK_SIZES: Final = (10_000, 30_000)
-MERCHANTS_ASKING: Final = 5000
+USERS_ASKING: Final = 5000
 NOTHING_WAITS: Final = "update outbox set published_at = now() where published_at is null"
 RATE, P99 = "rate", "p99"
 
@@ -77,8 +77,10 @@ async def settle(grown: Grown) -> Measured:
 async def _read(grown: Grown, target: str) -> Measured:
     merchants = range(1, grown.purchases // PURCHASES_PER_MERCHANT + 1)
     chance = random.Random(next(grown.rounds))  # noqa: S311 - the same ones in every run
-    asking = chance.sample(merchants, min(len(merchants), MERCHANTS_ASKING))
-    requests = (grown.service.get(target, merchant_id(number)) for number in asking)
+    # As many users at every size, each with a token of its own: what one costs has nothing to do with what is there.
+    asking = chance.sample(merchants, min(len(merchants), USERS_ASKING))
+    users = islice(cycle(asking), USERS_ASKING)
+    requests = (grown.service.get(target, merchant_id(each), f"user-{user}") for user, each in enumerate(users))
     path = write_requests(grown.service.stage.folder / "asking", requests)
     job = Job(port=grown.service.port, requests=str(path), seconds=grown.seconds, status=200, connections=POOL_SIZE)
     return _measured(await drive(job))

@@ -1,5 +1,6 @@
 """Recorded events reach the broker in order, each once, whatever breaks in between."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -12,7 +13,7 @@ from billing_core.use_cases.relay_events import BATCHES_READ, MAX_READS, RelayEv
 
 async def _recorded(billing: InMemoryBilling, trials: int) -> None:
     """So many events of two merchants, waiting in the outbox."""
-    merchants = [a_merchant(), a_merchant()]
+    merchants = [a_merchant("m-3"), a_merchant("m-4")]  # of two lanes, or three, each in one of its own
     async with billing.storage.units() as uow:
         await uow.merchants.add(merchants)
         for number in range(trials):
@@ -34,10 +35,29 @@ class TakesTwoBatches(InMemoryPublisher):
         await super().publish(events)
 
 
-def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2) -> RelayEvents:
+class HeldUp(InMemoryPublisher):
+    """A broker that takes nothing before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, events: Sequence[OutboxEvent]) -> None:
+        """See `EventPublisher.publish`."""
+        self.has_begun.set()
+        await self.may_go_on.wait()
+        await super().publish(events)
+
+
+def _relay(billing: InMemoryBilling, publisher: InMemoryPublisher, batch: int = 2, lanes: int = 1) -> RelayEvents:
     storage = billing.storage
     return RelayEvents(
-        outbox=storage.outbox, publisher=publisher, leadership=storage.leadership, clock=billing.clock, batch=batch
+        outbox=storage.outbox,
+        publisher=publisher,
+        leadership=storage.leadership,
+        clock=billing.clock,
+        batch=batch,
+        lanes=lanes,
     )
 
 
@@ -96,6 +116,46 @@ class TestRelayEvents:
         left = await billing.storage.outbox.unpublished(10)
 
         assert len(left) == 1
+
+    @pytest.mark.parametrize("lanes", [2, 3, 64])
+    async def test_one_process_relays_every_lane(self, billing: InMemoryBilling, lanes: int) -> None:
+        """Where nobody is beside it, whatever waits goes out in one round."""
+        await _recorded(billing, 40)
+        publisher = InMemoryPublisher()
+
+        report = await _relay(billing, publisher, lanes=lanes)()
+
+        assert (report.done, len(publisher.published)) == (40, 40)
+        assert _sequences_in_order(publisher)
+
+    async def test_no_lane_keeps_another_waiting(self, billing: InMemoryBilling) -> None:
+        """Where one process is alone with both, they take turns."""
+        await _recorded(billing, 400)
+        publisher = InMemoryPublisher()
+
+        report = await _relay(billing, publisher, batch=1, lanes=2)()
+
+        told = [event.merchant_id for event in publisher.published]
+        ahead = [abs(2 * told[:number].count(told[0]) - number) for number in range(400)]
+        assert report.done == 400
+        assert max(ahead) <= BATCHES_READ * 2
+
+    async def test_processes_share_the_lanes(self, billing: InMemoryBilling) -> None:
+        """While one is at a lane the other does the rest, and no merchant is told of by both."""
+        await _recorded(billing, 40)
+        slow, quick = HeldUp(), InMemoryPublisher()
+
+        first = asyncio.create_task(_relay(billing, slow, batch=10, lanes=2)())
+        await slow.has_begun.wait()
+        second = await _relay(billing, quick, batch=10, lanes=2)()
+        slow.may_go_on.set()
+        report = await first
+
+        assert report.done + second.done == 40
+        assert min(report.done, second.done) == 20
+        assert {each.merchant_id for each in slow.published}.isdisjoint(each.merchant_id for each in quick.published)
+        assert _sequences_in_order(slow)
+        assert _sequences_in_order(quick)
 
     async def test_only_one_process_relays_at_a_time(self, billing: InMemoryBilling) -> None:
         """Order comes from there being one; the others do nothing, at once."""

@@ -12,7 +12,7 @@ from tests.faults.simulation.surroundings import Surroundings
 
 from billing_core.domain.events import Change
 from billing_core.errors import PublishingUnavailable
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import Lane, OutboxEvent
 from billing_core.testing import InMemoryPublisher
 from billing_core.testing.memory.journal import InMemoryJournal
 from billing_core.testing.memory.outbox import InMemoryOutbox
@@ -104,7 +104,8 @@ def _ids(events: Sequence[OutboxEvent]) -> Sequence[UUID]:
 def cursor_relay(patch: Patch) -> None:
     """the relay reads on after the last event it published, past those that commit later"""
 
-    async def after_the_last(self: InMemoryOutbox, limit: int) -> Sequence[OutboxEvent]:
+    async def after_the_last(self: InMemoryOutbox, limit: int, lane: Lane) -> Sequence[OutboxEvent]:
+        del lane
         rows = sorted(self._tables.outbox.values(), key=lambda row: row.position)
         last = max((row.position for row in rows if row.published_at is not None), default=0)
         return [row.event for row in rows if row.position > last][:limit]

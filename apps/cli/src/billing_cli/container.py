@@ -77,6 +77,7 @@ class CliContainer(containers.DeclarativeContainer):
         price_book=price_book,
         clock=clock,
         pseudonyms=pseudonyms,
+        relay_lanes=settings.provided.relay_lanes,
     )
     ask = providers.Singleton(AskPlatforms, platforms=platforms)
     settle = providers.Singleton(

@@ -68,6 +68,7 @@ class WorkerContainer(containers.DeclarativeContainer):
     price_book: providers.Dependency[PriceBook] = providers.Dependency(instance_of=PriceBook)
     metrics: providers.Dependency[WorkerMetrics] = providers.Dependency(instance_of=WorkerMetrics)
     pseudonyms: providers.Dependency[Pseudonyms | None] = providers.Dependency(default=providers.Object(None))
+    relay_lanes: providers.Dependency[int] = providers.Dependency(default=providers.Object(1))
 
     clock = providers.Singleton(SystemClock)
     ids = providers.Object(new_id)
@@ -131,7 +132,9 @@ class WorkerContainer(containers.DeclarativeContainer):
             pseudonyms=pseudonyms,
         ),
     )
-    relay = providers.Singleton(RelayEvents, outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
+    relay = providers.Singleton(
+        RelayEvents, outbox=outbox, publisher=publisher, leadership=leadership, clock=clock, lanes=relay_lanes
+    )
     traces: providers.Singleton[dict[str, str]] = providers.Singleton(dict)
     untraced_jobs = providers.Singleton(
         scheduled_jobs,
@@ -147,6 +150,7 @@ class WorkerContainer(containers.DeclarativeContainer):
         price_book=price_book,
         clock=clock,
         pseudonyms=pseudonyms,
+        relay_lanes=relay_lanes,
     )
     jobs = providers.Singleton(_jobs, tracing, untraced_jobs, traces)
     run_due_jobs = providers.Singleton(RunDueJobs, jobs=jobs, leadership=leadership, runs=job_runs, clock=clock)

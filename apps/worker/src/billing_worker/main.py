@@ -55,7 +55,11 @@ async def run(settings: Settings) -> None:
             watching(resources, metrics.process),
         ):
             container = build_container(
-                resources=resources, price_book=price_book, metrics=metrics, pseudonyms=settings.pseudonyms
+                resources=resources,
+                price_book=price_book,
+                metrics=metrics,
+                pseudonyms=settings.pseudonyms,
+                relay_lanes=settings.relay_lanes,
             )
             resources.nats.tell_denials(metrics.process.count_denial)
             topology = _Topology(resources.nats, manage_all=settings.nats_manage_streams)

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     )
     nats_monitor_url: str | None = Field(None, description="NATS' monitoring, for `billing doctor`: http://HOST:8222")
     nats_manage_streams: bool = Field(False, description="Also create the MERCHANT and WEBHOOK streams")
+    relay_lanes: int = Field(1, ge=1, le=64, description="How many workers may relay events side by side")
 
     rate_limit_per_minute: int | None = Field(
         None, ge=0, le=MOST_PER_MINUTE, description="Requests of one merchant; 0 is off. Default: 6000 in production"

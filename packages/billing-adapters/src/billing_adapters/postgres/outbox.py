@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, any_, bindparam, func, select, update
+from sqlalchemy import BigInteger, Integer, Select, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from billing_adapters.postgres.bell import CHANNEL
@@ -15,17 +15,33 @@ from billing_adapters.postgres.rows import OUTBOX_COLUMNS, outbox_event_of
 from billing_adapters.postgres.statements import Statement
 from billing_adapters.postgres.tables import outbox
 from billing_core.errors import StorageUnavailable
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import ONE_LANE, Lane, OutboxEvent
 
 LISTEN_TIMEOUT_S: Final = 1.0
 
 # By predicate, never by a cursor: a transaction that took an earlier position may commit later, and would be missed.
-_UNPUBLISHED: Final = Statement(
+_WAITING: Final = (
     select(*OUTBOX_COLUMNS)
     .where(outbox.c.published_at.is_(None))
     .order_by(outbox.c.position)
     .limit(bindparam("limit", type_=BigInteger()))
 )
+_UNPUBLISHED: Final = Statement(_WAITING)
+
+
+def _of_lane() -> Select[Any]:
+    """Those of a lane among the first of all lanes. No index by lane, which every event would pay for."""
+    seen = _WAITING.add_columns(outbox.c.position).subquery("seen")
+    # Modulo before abs(): the least integer has no absolute value.
+    lane_of = func.abs(func.hashtext(seen.c.merchant_id) % bindparam("lanes", type_=Integer()))
+    return (
+        select(*[seen.c[column.name] for column in OUTBOX_COLUMNS])
+        .where(lane_of == bindparam("lane", type_=Integer()))
+        .order_by(seen.c.position)
+    )
+
+
+_UNPUBLISHED_OF_LANE: Final = Statement(_of_lane())
 # Found by their ids alone: asked for those not published as well, the planner would read all that wait to find these.
 _MARK: Final = Statement(
     update(outbox)
@@ -40,9 +56,14 @@ class PostgresOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
-        """Up to `limit` events not marked published, each merchant's in sequence, with none before them left out."""
-        return [outbox_event_of(row) for row in await self._database.rows(_UNPUBLISHED, limit=limit)]
+    async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
+        """See `Outbox.unpublished`."""
+        if lane.of == 1:
+            rows = await self._database.rows(_UNPUBLISHED, limit=limit)
+        else:
+            every = limit * lane.of
+            rows = await self._database.rows(_UNPUBLISHED_OF_LANE, limit=every, lanes=lane.of, lane=lane.number)
+        return [outbox_event_of(row) for row in rows[:limit]]
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
         """This will note that the events are with the broker; one marked before keeps its first moment."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 
@@ -15,6 +15,18 @@ class OutboxEvent:
     sequence: int
     type: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """Part `number`, from 0, of the `of` parts that merchants are divided into: each is in one, always the same."""
+
+    number: int = 0
+    of: int = 1
+
+
+# The one lane there is where nothing is divided.
+ONE_LANE: Final = Lane()
 
 
 class EventPublisher(Protocol):

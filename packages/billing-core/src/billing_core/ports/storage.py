@@ -19,7 +19,7 @@ from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase, PurchaseDecision
 from billing_core.domain.trials import Trial
 from billing_core.ports.platforms import PlatformAccount
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import ONE_LANE, Lane, OutboxEvent
 
 if TYPE_CHECKING:  # it speaks of what is stored here
     from billing_core.ports.privacy import Redactions
@@ -346,8 +346,10 @@ class PurchaseRequests(Protocol):
 class Outbox(Protocol):
     """Recorded events on their way out; each call is a transaction of its own."""
 
-    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
-        """Up to `limit` events not marked published, each merchant's in sequence, with none before them left out."""
+    async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
+        """Up to `limit` events of the lane's merchants that are not marked published, each merchant's in sequence, with
+        none before them left out. It looks at the first `limit * lane.of` that wait in all lanes and no further, so an
+        empty lane costs nothing while others are full, and what it does not see yet it sees when those have gone."""
         ...
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:

@@ -38,12 +38,13 @@ def scheduled_jobs(
     price_book: PriceBook,
     clock: Clock,
     pseudonyms: Pseudonyms | None = None,
+    relay_lanes: int = 1,
 ) -> tuple[ScheduledJob, ...]:
     """This will give every job with its name and interval (contract §6)."""
     settle = SettlePurchases(units=units, price_book=price_book, clock=clock, pseudonyms=pseudonyms)
     ask = AskPlatforms(platforms=platforms)
     check = CheckPurchases(units=units, ask=ask, settle=settle, platforms=platforms)
-    relay = RelayEvents(outbox=outbox, publisher=publisher, leadership=leadership, clock=clock)
+    relay = RelayEvents(outbox=outbox, publisher=publisher, leadership=leadership, clock=clock, lanes=relay_lanes)
     reconcile = ReconcilePurchases(units=units, check=check, clock=clock)
     expire = ExpirePurchases(units=units, check=check, clock=clock)
     follow = FollowRefunds(

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import Lane, OutboxEvent
 from billing_core.testing.builders import an_id
 from billing_core.testing.clock import MOMENT
 from billing_core.testing.contracts.journal import created, recorded
@@ -39,6 +39,40 @@ class OutboxContract(StorageSuite):
             told += batch
             await storage.outbox.mark_published([each.event_id for each in batch], MOMENT)
 
+        for merchant in merchants:
+            assert [each.sequence for each in told if each.merchant_id == merchant.merchant_id] == [1, 2, 3]
+
+    @pytest.mark.parametrize("of", [1, 2, 5])
+    async def test_lanes_divide_the_merchants(self, storage: BillingStorage, of: int) -> None:
+        """Every event is in one lane, a merchant's in the same one and in sequence, and the limit is the lane's own."""
+        merchants = [await registered(storage) for _ in range(20)]
+        for _ in range(3):
+            await recorded(storage, *(created(merchant) for merchant in merchants))
+
+        lanes = [await storage.outbox.unpublished(100, Lane(number=number, of=of)) for number in range(of)]
+
+        for merchant in merchants:
+            told = [[each.sequence for each in lane if each.merchant_id == merchant.merchant_id] for lane in lanes]
+            assert sorted(told) == [*[[]] * (of - 1), [1, 2, 3]]
+        assert all(lanes)  # twenty merchants are enough that none is empty
+
+    async def test_a_lane_looks_no_further_than_its_share(self, storage: BillingStorage) -> None:
+        """Among the first of all lanes; what lies beyond is seen when those have gone, and nothing is left out."""
+        merchants = [await registered(storage) for _ in range(8)]
+        for _ in range(3):
+            await recorded(storage, *(created(merchant) for merchant in merchants))
+        first_eight = await storage.outbox.unpublished(8)
+        told: list[OutboxEvent] = []
+
+        pairs = [await storage.outbox.unpublished(4, Lane(number=number, of=2)) for number in (0, 1)]
+        while any(batches := [await storage.outbox.unpublished(2, Lane(number=number, of=2)) for number in (0, 1)]):
+            for batch in batches:
+                assert len(batch) <= 2
+                told += batch
+                await storage.outbox.mark_published([each.event_id for each in batch], MOMENT)
+
+        assert {each.event_id for pair in pairs for each in pair} <= {each.event_id for each in first_eight}
+        assert len(told) == 24
         for merchant in merchants:
             assert [each.sequence for each in told if each.merchant_id == merchant.merchant_id] == [1, 2, 3]
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
+from zlib import crc32
 
 from billing_core.domain.idempotency import RequestKey
-from billing_core.ports.publishing import OutboxEvent
+from billing_core.ports.publishing import ONE_LANE, Lane, OutboxEvent
 from billing_core.testing.memory.tables import Tables
 
 K = TypeVar("K")
@@ -21,10 +22,13 @@ class InMemoryOutbox:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def unpublished(self, limit: int) -> Sequence[OutboxEvent]:
+    async def unpublished(self, limit: int, lane: Lane = ONE_LANE) -> Sequence[OutboxEvent]:
         """See `Outbox.unpublished`."""
-        waiting = [row for row in self._tables.outbox.values() if row.published_at is None]
-        return [row.event for row in sorted(waiting, key=lambda row: row.position)[:limit]]
+        waiting = sorted(
+            (row for row in self._tables.outbox.values() if row.published_at is None), key=lambda row: row.position
+        )
+        seen = (row.event for row in waiting[: limit * lane.of])
+        return [each for each in seen if crc32(each.merchant_id.encode()) % lane.of == lane.number][:limit]
 
     async def mark_published(self, event_ids: Sequence[UUID], at: datetime) -> None:
         """See `Outbox.mark_published`."""
