@@ -14,6 +14,7 @@ _LOADED: Final = {"script": ("src",), "img": ("src", "srcset"), "source": ("src"
                   "link": ("href",), "object": ("data",), "video": ("src",), "audio": ("src",)}  # fmt: skip
 _FOLLOWED: Final = {"a": "href", "area": "href"}
 _IN_STYLES: Final = re.compile(r"url\(\s*['\"]?([^'\")]+)|@import\s+['\"]([^'\"]+)")
+_LOOPBACK: Final = "127.0.0.1"  # what a page has started by then, on the reader's own machine
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+")
 
 
@@ -111,7 +112,7 @@ def _is_elsewhere(target: str) -> bool:
 
 def _address_fault(target: str) -> str | None:
     parts = urlsplit(target)
-    if parts.scheme == "mailto":
+    if parts.scheme == "mailto" or parts.hostname == _LOOPBACK:
         return None
     if parts.scheme != "https":
         return "addresses of others begin with https://"

@@ -10,7 +10,10 @@ import yaml
 from tests.deploy import composed
 from tests.deploy.manifests import Rendered, render
 from tests.deploy.page import PAGE, ROOT, Command, commands, languages, programs_of_blocks
-from tests.deploy.test_alerts import _unknown
+from tests.documents.commands import faults_of
+from tests.documents.pages import Claim
+
+CLAIMS = (Claim(page="docs/deployment.md", languages=("sh",)),)
 
 # What the page uses of `docker compose`, as Docker documents it: options, and whether they take a value.
 OF_COMPOSE = {"-f": True, "--profile": True}
@@ -119,7 +122,7 @@ def test_kubectl_understands_it(kubectl: str, rendered: Rendered, command: Comma
 def _is_understood(stack: composed.Document, service: str, inside: Sequence[str]) -> None:
     if inside[0] == "billing":
         assert service in composed.ours(stack)
-        assert _unknown(list(inside[1:])) == [], shlex.join(inside)
+        assert faults_of(shlex.join(inside)) == []
     else:
         assert (service, inside[0]) == ("postgres", "psql")
         mounted = [target for _, target, _ in composed.volumes(stack["services"][service])]

@@ -2,31 +2,18 @@
 
 import re
 import shlex
-from typing import Any
 
 import pytest
-import yaml
 from tests.documents.commands import faults_of
 from tests.documents.pages import Claim
 from tests.image.recipe import Recipe
 
 DOCKER = Claim(page="docs/operations.md", languages=("sh",), heading="The image")
-KUBERNETES = Claim(page="docs/operations.md", languages=("yaml",), heading="The image")
-CLAIMS = (DOCKER, KUBERNETES)
+CLAIMS = (DOCKER,)
 COMMANDS = [command for block in DOCKER.blocks() for command in block.commands]
 # Options of `docker run` that the page may use, and those with a value of their own.
 FLAGS = {"--read-only", "--no-healthcheck", "--rm"}
 WITH_VALUE = {"--cap-drop": {"ALL"}, "--security-opt": {"no-new-privileges"}, "--env-file": None}
-# The fields of core/v1 that the page sets, and where they belong.
-OF_THE_POD = {"automountServiceAccountToken": bool, "containers": list}
-OF_THE_CONTAINER = {"name": str, "image": str, "args": list, "securityContext": dict}
-OF_ITS_CONTEXT = {
-    "runAsNonRoot": bool,
-    "readOnlyRootFilesystem": bool,
-    "allowPrivilegeEscalation": bool,
-    "capabilities": dict,
-    "seccompProfile": dict,
-}
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +60,3 @@ def test_the_page_has_no_other_docker_lines() -> None:
         "docker run",
         "docker run",
     ]
-
-
-def test_the_pod_is_one() -> None:
-    """Each field where Kubernetes looks for it: what belongs to the pod is not in the container, nor the reverse."""
-    (block,) = KUBERNETES.blocks()
-    pod: dict[str, Any] = yaml.safe_load(block.text)["spec"]
-
-    (container,) = pod["containers"]
-    context = container["securityContext"]
-
-    for fields, known in ((pod, OF_THE_POD), (container, OF_THE_CONTAINER), (context, OF_ITS_CONTEXT)):
-        assert {name: type(value) for name, value in fields.items() if not isinstance(value, known.get(name, ()))} == {}
-    assert context["capabilities"] == {"drop": ["ALL"]}
-    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert (context["runAsNonRoot"], context["readOnlyRootFilesystem"]) == (True, True)
-    assert (pod["automountServiceAccountToken"], context["allowPrivilegeEscalation"]) == (False, False)
