@@ -1,17 +1,24 @@
 """`billing doctor` on servers that are several: a NATS cluster, a Redis behind sentinels, a Redis cluster."""
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.apps.cli.conftest import Billing
 from tests.apps.cli.test_doctor import monitored_nats
+from tests.apps.cli.test_nats_page import settings_of
+from tests.documents.pages import Claim
 from tests.nats_cluster import NatsCluster, all_follow, leader_of
 from tests.redis_ensembles import AnyRedis
 
 from billing_adapters.nats.connection import open_nats
 from billing_adapters.nats.plan import BILLING, SUBJECTS
+from billing_adapters.settings import Settings
+
+CLAIMS = (Claim(page="docs/scaling.md", languages=("sh",), heading="NATS cluster"),)
 
 
 def findings(billing: Billing, check: str) -> list[dict[str, Any]]:
@@ -20,16 +27,29 @@ def findings(billing: Billing, check: str) -> list[dict[str, Any]]:
     return [each for each in report["checks"] if each["check"] == check]
 
 
+def documented(cluster: NatsCluster, folder: Path) -> Mapping[str, str]:
+    """The settings the page has for a cluster, with this one's servers in the place of its own."""
+    (block,) = CLAIMS[0].blocks()
+    text = block.text
+    for number, url in enumerate(cluster.url.split(","), start=1):
+        assert f"tls://nats-{number}.internal:4222" in text
+        text = text.replace(f"tls://nats-{number}.internal:4222", url)
+    settings = settings_of(text, folder)
+    assert settings["BILLING_NATS_URL"] == cluster.url
+    assert {name.removeprefix("BILLING_").lower() for name in settings} <= set(Settings.model_fields)
+    return settings
+
+
 class TestNatsCluster:
     async def test_upgrade_makes_streams_for_as_many_servers_as_configured(
-        self, billing: Billing, nats_cluster: NatsCluster
+        self, billing: Billing, nats_cluster: NatsCluster, tmp_path: Path
     ) -> None:
-        """One of each is warned of, before the setting; fewer than configured is a failure until it is raised; and then
-        a server that is away is warned of by name."""
+        """One of each is warned of, before the settings of docs/scaling.md; fewer than configured is a failure until it
+        is raised; and then a server that is away is warned of by name."""
         billing.environment |= {"BILLING_NATS_URL": nats_cluster.url, "BILLING_NATS_MANAGE_STREAMS": "on"}
         billing.json("nats", "upgrade")
         (alone,) = findings(billing, "replicas")
-        billing.environment["BILLING_NATS_REPLICAS"] = "3"
+        billing.environment |= documented(nats_cluster, tmp_path)
         fewer = findings(billing, "streams")
         billing.json("nats", "upgrade")
         async with open_nats(nats_cluster.url, name="test") as connection:
@@ -50,7 +70,7 @@ class TestNatsCluster:
 
 
 class TestMonitoring:
-    def test_every_server_is_asked_whether_it_syncs(self, billing: Billing, tmp_path: Any) -> None:
+    def test_every_server_is_asked_whether_it_syncs(self, billing: Billing, tmp_path: Path) -> None:
         """One that does not is enough to lose something, and is named."""
         billing.environment["BILLING_ENV"] = "development"
         for folder in (tmp_path / "one", tmp_path / "other"):
