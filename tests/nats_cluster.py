@@ -13,6 +13,7 @@ from billing_adapters.embedded import EmbeddedServers, Layout
 from billing_adapters.nats.advisories import ensure_advisories
 from billing_adapters.nats.api import ask, stream_info
 from billing_adapters.nats.connection import NATS_FAILURES, NatsConnection, open_nats
+from billing_adapters.nats.plan import CONSUMERS
 from billing_adapters.nats.streams import ensure_consumers, ensure_streams
 from billing_core.errors import PublishingUnavailable
 
@@ -91,6 +92,17 @@ async def all_follow(connection: NatsConnection, streams: Sequence[str]) -> None
     async with asyncio.timeout(DEADLINE_S):
         while not all([await _is_followed(connection, each) for each in streams]):  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def consumers_are_kept_on(connection: NatsConnection, many: int) -> None:
+    """This will return once each of our consumers has a leader and as many followers as that makes."""
+    async with asyncio.timeout(DEADLINE_S):
+        for plan in CONSUMERS:
+            found = 0
+            while found != many:
+                info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
+                found = 1 + len(info.cluster.replicas or ()) if info.cluster and info.cluster.leader else 0
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def _is_followed(connection: NatsConnection, stream: str) -> bool:

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from nats.js.api import ConsumerConfig
-from tests.nats_cluster import NODES, NatsCluster, all_follow, leader_of, make_streams
+from tests.nats_cluster import NODES, NatsCluster, all_follow, consumers_are_kept_on, leader_of, make_streams
 
 from billing_adapters.nats.api import stream_info
 from billing_adapters.nats.checking import check_streams
@@ -228,17 +228,6 @@ async def keepers_by_name(info: Mapping[str, Any]) -> set[str]:
     """The servers that keep a stream."""
     cluster = info["cluster"]
     return {cluster["leader"], *(each["name"] for each in cluster["replicas"])}
-
-
-async def consumers_are_kept_on(connection: NatsConnection, many: int) -> None:
-    """This will return once each of our consumers has a leader and as many followers as that makes."""
-    async with asyncio.timeout(DEADLINE_S):
-        for plan in CONSUMERS:
-            found = 0
-            while found != many:
-                info = await connection.jetstream.consumer_info(plan.stream, plan.durable)
-                found = 1 + len(info.cluster.replicas or ()) if info.cluster and info.cluster.leader else 0
-                await asyncio.sleep(0.05)
 
 
 async def who_is_away(connection: NatsConnection) -> Mapping[str, tuple[str, ...]]:

@@ -1,6 +1,5 @@
 """`billing doctor` on servers that are several: a NATS cluster, a Redis behind sentinels, a Redis cluster."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.apps.cli.conftest import Billing
-from tests.apps.cli.test_doctor import monitored_nats
+from tests.apps.cli.test_doctor import findings, monitored_nats
 from tests.apps.cli.test_nats_page import settings_of
 from tests.documents.pages import Claim
 from tests.nats_cluster import NatsCluster, all_follow, leader_of
@@ -19,12 +18,6 @@ from billing_adapters.nats.plan import BILLING, SUBJECTS
 from billing_adapters.settings import Settings
 
 CLAIMS = (Claim(page="docs/scaling.md", languages=("sh",), heading="NATS cluster"),)
-
-
-def findings(billing: Billing, check: str) -> list[dict[str, Any]]:
-    """What the check found."""
-    report = json.loads(billing("doctor", "--json").stdout)
-    return [each for each in report["checks"] if each["check"] == check]
 
 
 def documented(cluster: NatsCluster, folder: Path) -> Mapping[str, str]:
