@@ -124,6 +124,39 @@ async def test_an_upgrade_goes_on_by_the_login_that_did_it_before(role_urls: Map
     assert await migrations.current(role_urls["owner"]) == migrations.head()
 
 
+async def test_renewed_rights_wait_for_nobody_who_reads(role_urls: Mapping[str, str], admin: Any) -> None:
+    """What is as it should be is left alone: an upgrade with nothing to do takes no table from those who use it."""
+    reading = admin.transaction()
+    await reading.start()
+    for table in metadata.tables:
+        await admin.execute(f'select from "{table}" limit 1')
+
+    await migrations.upgrade(role_urls["owner"])
+
+    await reading.rollback()
+
+
+async def test_rights_that_were_changed_are_put_right(role_urls: Mapping[str, str], admin: Any) -> None:
+    """Owners, policies and privileges, each by itself."""
+    await admin.execute("alter table purchases owner to postgres")
+    await admin.execute("drop policy of_billing_worker on trials")
+    await admin.execute("drop policy of_billing_readonly on trials")
+    await admin.execute("create policy of_billing_readonly on trials for all to billing_readonly using (true)")
+    await admin.execute("alter policy of_every_merchant on trials to public")
+    await admin.execute("grant update on history to billing_api")
+
+    await roles.create_roles(role_urls["admin"])
+
+    found = await admin.fetch("select policyname, roles, cmd from pg_policies where tablename = 'trials' order by 1")
+    assert [tuple(each) for each in found if each["policyname"] != "of_one_merchant"] == [
+        ("of_billing_readonly", [roles.READONLY], "SELECT"),
+        ("of_billing_worker", [roles.WORKER], "ALL"),
+        ("of_every_merchant", [roles.MIGRATOR], "ALL"),
+    ]
+    assert await admin.fetchval("select tableowner from pg_tables where tablename = 'purchases'") == roles.MIGRATOR
+    assert not await admin.fetchval(MAY, roles.API, "history", "UPDATE")
+
+
 async def test_who_may_not_make_roles_is_told_who_may(role_urls: Mapping[str, str]) -> None:
     """An ordinary login is refused with what to do."""
     with pytest.raises(roles.RolesRefused, match="superuser"):
