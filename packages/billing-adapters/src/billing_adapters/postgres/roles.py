@@ -136,8 +136,8 @@ class _Found:
 
 async def create_roles(url: str, *, dry_run: bool = False) -> RolesReport:
     """This will make the roles that are missing, hand the tables to `billing_migrator`, and give every role its rights
-    and no others; in one transaction, and safe to repeat: what is as it should be is left alone. The URL's role must be a superuser, or own the tables and be
-    allowed to make roles.
+    and no others; in one transaction, and safe to repeat: what is as it should be is left alone. The URL's role must
+    be a superuser, or own the tables and be allowed to make roles.
 
     Raises RolesRefused where it may not, StorageUnavailable where there is no such database or no schema.
     """
@@ -253,9 +253,7 @@ def _rights(found: _Found) -> Iterator[str]:
     for policy in _policies():
         if policy not in found.policies:
             yield f"drop policy if exists {policy.name} on {policy.of}"
-            yield (
-                f"create policy {policy.name} on {policy.of} for {policy.commands} to {policy.role} using (true)"
-            )
+            yield (f"create policy {policy.name} on {policy.of} for {policy.commands} to {policy.role} using (true)")
 
 
 def _policies() -> Iterator[_Policy]:
