@@ -124,6 +124,31 @@ async def test_an_upgrade_goes_on_by_the_login_that_did_it_before(role_urls: Map
     assert await migrations.current(role_urls["owner"]) == migrations.head()
 
 
+async def test_an_upgrade_taken_back_and_done_again_gives_the_same_rights(
+    role_urls: Mapping[str, str], admin: Any
+) -> None:
+    """Owners, policies and privileges, to the letter."""
+    before = await _rights(admin)
+    await migrations.downgrade(role_urls["owner"], "0004")
+
+    await migrations.upgrade(role_urls["owner"])
+
+    assert await _rights(admin) == before
+
+
+async def _rights(admin: Any) -> Mapping[str, set[tuple[Any, ...]]]:
+    tables = "select relname, relowner::regrole::text, relacl::text from pg_class"
+    named = ", ".join(f"'{name}'" for name in (*metadata.tables, "alembic_version"))
+    questions = {
+        "tables": f"{tables} where relkind = 'r' and relname in ({named})",
+        "columns": "select attrelid::regclass::text, attname, attacl::text from pg_attribute where attacl is not null",
+        "functions": "select proname, proowner::regrole::text, proacl::text from pg_proc where proname like 'billing%'",
+        "policies": "select tablename, policyname, roles::text, cmd, qual from pg_policies",
+        "domains": "select typname, typowner::regrole::text from pg_type where typname = 'billing_caller'",
+    }
+    return {name: {tuple(row) for row in await admin.fetch(asked)} for name, asked in questions.items()}
+
+
 async def test_renewed_rights_wait_for_nobody_who_reads(role_urls: Mapping[str, str], admin: Any) -> None:
     """What is as it should be is left alone: an upgrade with nothing to do takes no table from those who use it."""
     reading = admin.transaction()
