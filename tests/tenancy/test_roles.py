@@ -1,5 +1,6 @@
 """What each role of a deployment may do, and that it is enough: the apps run on these in `billing up`."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,6 +148,15 @@ async def _rights(admin: Any) -> Mapping[str, set[tuple[Any, ...]]]:
         "domains": "select typname, typowner::regrole::text from pg_type where typname = 'billing_caller'",
     }
     return {name: {tuple(row) for row in await admin.fetch(asked)} for name, asked in questions.items()}
+
+
+async def test_upgrades_at_once_renew_the_rights_one_after_the_other(role_urls: Mapping[str, str], admin: Any) -> None:
+    """As several processes of a deployment do that begin with one: none of them fails."""
+    before = await _rights(admin)
+
+    await asyncio.gather(*(migrations.upgrade(role_urls["owner"]) for _ in range(8)))
+
+    assert await _rights(admin) == before
 
 
 async def test_renewed_rights_wait_for_nobody_who_reads(role_urls: Mapping[str, str], admin: Any) -> None:

@@ -12,6 +12,7 @@ They are groups: make a login for each process and grant it its role. `billing d
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -90,6 +91,9 @@ _IS_HANDED_OVER: Final = """
         where pg_class.oid = to_regclass('merchants') and rolname = $1
     )
 """
+_LOCK_TIMEOUT: Final = "2s"  # how long a statement waits for a table
+_TURN_TIMEOUT_S: Final = 60
+_TURN: Final = 1651076207  # the number of the advisory lock of whoever gives rights
 # What is as it should be: who owns a table and who has a policy are changed by nobody without taking the whole table.
 _OWNED: Final = """
     select relname from pg_catalog.pg_class join pg_catalog.pg_roles on pg_roles.oid = relowner
@@ -106,6 +110,17 @@ class RolesRefused(BillingError):
     """The role we log in as may not make roles or hand tables over."""
 
     code = "ROLES_REFUSED"
+
+
+@contextmanager
+def _who_may_is_told() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise RolesRefused(
+            f"{refused}: run `billing db roles` with BILLING_DATABASE_URL of a superuser, or of the tables' owner with "
+            "CREATEROLE; --dry-run prints the statements for whoever may"
+        ) from refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,13 +158,16 @@ async def create_roles(url: str, *, dry_run: bool = False) -> RolesReport:
     """
     connection = await _connect(url)
     try:
-        with translated:
-            missing = await _missing(connection)
-            logins = [row["login"] for row in await connection.fetch(_LOGINS, MIGRATOR)]
-            found = await _found(connection)
-            statements = [*_made(missing, logins), *_handed_over(found), *_rights(found)]
-            if not dry_run:
-                await _run(connection, statements)
+        with translated, _who_may_is_told():
+            async with connection.transaction():
+                if not dry_run:
+                    await _wait_for_turn(connection)
+                missing = await _missing(connection)
+                logins = [row["login"] for row in await connection.fetch(_LOGINS, MIGRATOR)]
+                found = await _found(connection)
+                statements = [*_made(missing, logins), *_handed_over(found), *_rights(found)]
+                for statement in () if dry_run else statements:
+                    await connection.execute(statement)
     finally:
         await connection.close(timeout=PATIENT.connect_s)
     return RolesReport(created=missing, statements=statements)
@@ -160,10 +178,13 @@ async def renew_rights(url: str) -> None:
     handed its tables over to them yet. Raises as `create_roles` does."""
     connection = await _connect(url)
     try:
-        with translated:
-            if await connection.fetchval(_IS_HANDED_OVER, MIGRATOR):
-                found = await _found(connection)
-                await _run(connection, [*_handed_over(found), *_rights(found)])
+        with translated, _who_may_is_told():
+            async with connection.transaction():
+                await _wait_for_turn(connection)
+                if await connection.fetchval(_IS_HANDED_OVER, MIGRATOR):
+                    found = await _found(connection)
+                    for statement in (*_handed_over(found), *_rights(found)):
+                        await connection.execute(statement)
     finally:
         await connection.close(timeout=PATIENT.connect_s)
 
@@ -190,7 +211,7 @@ async def _connect(url: str) -> asyncpg.Connection:
             asyncpg_url(url),
             timeout=PATIENT.connect_s,
             command_timeout=PATIENT.statement_s,
-            server_settings={"application_name": "billing-roles", "lock_timeout": "2s"},
+            server_settings={"application_name": "billing-roles", "lock_timeout": _LOCK_TIMEOUT},
         )
 
 
@@ -208,16 +229,11 @@ async def _found(connection: asyncpg.Connection) -> _Found:
     )
 
 
-async def _run(connection: asyncpg.Connection, statements: Sequence[str]) -> None:
-    try:
-        async with connection.transaction():
-            for statement in statements:
-                await connection.execute(statement)
-    except asyncpg.InsufficientPrivilegeError as refused:
-        raise RolesRefused(
-            f"{refused}: run `billing db roles` with BILLING_DATABASE_URL of a superuser, or of the tables' owner with "
-            "CREATEROLE; --dry-run prints the statements for whoever may"
-        ) from refused
+async def _wait_for_turn(connection: asyncpg.Connection) -> None:
+    """This will hold the turn until the transaction ends: of two that grant on one table at once one would fail."""
+    await connection.execute(f"set local lock_timeout = '{_TURN_TIMEOUT_S}s'")
+    await connection.execute(f"select pg_advisory_xact_lock({_TURN})", timeout=_TURN_TIMEOUT_S + PATIENT.statement_s)
+    await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
 
 
 def _made(missing: Sequence[str], logins: Sequence[str]) -> Iterator[str]:
@@ -253,7 +269,7 @@ def _rights(found: _Found) -> Iterator[str]:
     for policy in _policies():
         if policy not in found.policies:
             yield f"drop policy if exists {policy.name} on {policy.of}"
-            yield (f"create policy {policy.name} on {policy.of} for {policy.commands} to {policy.role} using (true)")
+            yield f"create policy {policy.name} on {policy.of} for {policy.commands} to {policy.role} using (true)"
 
 
 def _policies() -> Iterator[_Policy]:
