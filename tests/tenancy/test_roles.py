@@ -1,5 +1,6 @@
 """What each role of a deployment may do, and that it is enough: the apps run on these in `billing up`."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -122,6 +123,73 @@ async def test_an_upgrade_goes_on_by_the_login_that_did_it_before(role_urls: Map
     await migrations.upgrade(role_urls["owner"])
 
     assert await migrations.current(role_urls["owner"]) == migrations.head()
+
+
+async def test_an_upgrade_taken_back_and_done_again_gives_the_same_rights(
+    role_urls: Mapping[str, str], admin: Any
+) -> None:
+    """Owners, policies and privileges, to the letter."""
+    before = await _rights(admin)
+    await migrations.downgrade(role_urls["owner"], "0004")
+
+    await migrations.upgrade(role_urls["owner"])
+
+    assert await _rights(admin) == before
+
+
+async def _rights(admin: Any) -> Mapping[str, set[tuple[Any, ...]]]:
+    tables = "select relname, relowner::regrole::text, relacl::text from pg_class"
+    named = ", ".join(f"'{name}'" for name in (*metadata.tables, "alembic_version"))
+    questions = {
+        "tables": f"{tables} where relkind = 'r' and relname in ({named})",
+        "columns": "select attrelid::regclass::text, attname, attacl::text from pg_attribute where attacl is not null",
+        "functions": "select proname, proowner::regrole::text, proacl::text from pg_proc where proname like 'billing%'",
+        "policies": "select tablename, policyname, roles::text, cmd, qual from pg_policies",
+        "domains": "select typname, typowner::regrole::text from pg_type where typname = 'billing_caller'",
+    }
+    return {name: {tuple(row) for row in await admin.fetch(asked)} for name, asked in questions.items()}
+
+
+async def test_upgrades_at_once_renew_the_rights_one_after_the_other(role_urls: Mapping[str, str], admin: Any) -> None:
+    """As several processes of a deployment do that begin with one: none of them fails."""
+    before = await _rights(admin)
+
+    await asyncio.gather(*(migrations.upgrade(role_urls["owner"]) for _ in range(8)))
+
+    assert await _rights(admin) == before
+
+
+async def test_renewed_rights_wait_for_nobody_who_reads(role_urls: Mapping[str, str], admin: Any) -> None:
+    """What is as it should be is left alone: an upgrade with nothing to do takes no table from those who use it."""
+    reading = admin.transaction()
+    await reading.start()
+    for table in metadata.tables:
+        await admin.execute(f'select from "{table}" limit 1')
+
+    await migrations.upgrade(role_urls["owner"])
+
+    await reading.rollback()
+
+
+async def test_rights_that_were_changed_are_put_right(role_urls: Mapping[str, str], admin: Any) -> None:
+    """Owners, policies and privileges, each by itself."""
+    await admin.execute("alter table purchases owner to postgres")
+    await admin.execute("drop policy of_billing_worker on trials")
+    await admin.execute("drop policy of_billing_readonly on trials")
+    await admin.execute("create policy of_billing_readonly on trials for all to billing_readonly using (true)")
+    await admin.execute("alter policy of_every_merchant on trials to public")
+    await admin.execute("grant update on history to billing_api")
+
+    await roles.create_roles(role_urls["admin"])
+
+    found = await admin.fetch("select policyname, roles, cmd from pg_policies where tablename = 'trials' order by 1")
+    assert [tuple(each) for each in found if each["policyname"] != "of_one_merchant"] == [
+        ("of_billing_readonly", [roles.READONLY], "SELECT"),
+        ("of_billing_worker", [roles.WORKER], "ALL"),
+        ("of_every_merchant", [roles.MIGRATOR], "ALL"),
+    ]
+    assert await admin.fetchval("select tableowner from pg_tables where tablename = 'purchases'") == roles.MIGRATOR
+    assert not await admin.fetchval(MAY, roles.API, "history", "UPDATE")
 
 
 async def test_who_may_not_make_roles_is_told_who_may(role_urls: Mapping[str, str]) -> None:

@@ -107,13 +107,22 @@ class TestWords:
             ("operator:ada", "Jane Doe asked", REDACTED),
             ("jane@shop.example", "I, Jane Doe, asked", REDACTED),
             ("job:expire-purchases", "not paid in time", "not paid in time"),
-            ("billing-purchase-updated", "notice x", "notice x"),
+            ("billing-purchase-updated", "not paid in time", "not paid in time"),
             ("operator:ada", None, None),
         ],
     )
     def test_what_people_wrote_goes(self, actor: str, reason: str | None, left: str | None) -> None:
         """What Billing wrote stays: it names payments, and nobody."""
         assert Words(actor=actor, reason=reason, correlation_id="c").redacted(PSEUDONYMS).reason == left
+
+    def test_a_notice_is_told_by_a_pseudonym(self) -> None:
+        """Its id is another service's to choose, and it is the correlation id where there is no other."""
+        words = Words(actor="billing-purchase-updated", reason="notice janes-shop-1", correlation_id="janes-shop-1")
+
+        redacted = words.redacted(PSEUDONYMS)
+
+        assert redacted.reason == f"notice {redacted.correlation_id}"
+        assert redacted.redacted(PSEUDONYMS) == redacted
 
     @given(actor=st.text(), reason=st.none() | st.text(), correlation_id=st.text())
     def test_twice_is_once(self, actor: str, reason: str | None, correlation_id: str) -> None:

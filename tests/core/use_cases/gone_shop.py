@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
+from typing import Any
 
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.purchases import Purchase
@@ -23,6 +24,7 @@ from billing_core.testing.builders import an_id
 from billing_core.testing.memory.tables import Tables
 from billing_core.use_cases.caller import Caller
 from billing_core.use_cases.create_purchase import PurchaseRequest
+from billing_core.use_cases.redact_merchants import RedactMerchants
 from billing_core.views import PurchaseView, adapter
 
 GID, DOMAIN = "gid://shopify/Shop/4711", "janes-shop.myshopify.com"
@@ -129,3 +131,16 @@ def named_in(billing: InMemoryBilling) -> Mapping[str, Sequence[str]]:
     texts["cache"] = repr(billing.replays._remembered).lower()
     found = {table: [name for name in IDENTITY if name.lower() in text] for table, text in texts.items()}
     return {table: names for table, names in found.items() if names}
+
+
+def redacting(billing: InMemoryBilling, data: Any, **values: Any) -> RedactMerchants:
+    """The use case, on what is told so of the merchant."""
+    return RedactMerchants(
+        units=billing.storage.units,
+        data=data,
+        replays=billing.replays,
+        clock=billing.clock,
+        new_id=billing.new_id,
+        pseudonyms=billing.pseudonyms,
+        **values,
+    )

@@ -1,18 +1,16 @@
 """A redacted merchant is nobody one could name, and the ledger is what it was."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.core.use_cases.gone_shop import (
     BY,
-    DAY,
+    DOMAIN,
     GID,
     MERCHANT_ID,
     RETURN_URL,
@@ -20,24 +18,23 @@ from tests.core.use_cases.gone_shop import (
     a_gone_shop,
     a_shop,
     named_in,
+    redacting,
     some_billing,
 )
 
-from billing_core.domain.pseudonyms import Pseudonyms, is_pseudonym
+from billing_core.domain.pseudonyms import REDACTED, Pseudonyms, is_pseudonym
 from billing_core.domain.purchases import Purchase
 from billing_core.domain.sales import Period, SalesQuestion
 from billing_core.errors import (
     MerchantNotFound,
     PurchasesStillPayable,
     RedactionNotConfigured,
-    StorageConflict,
 )
 from billing_core.messages import decode_event
 from billing_core.testing import InMemoryBilling, a_merchant_created
 from billing_core.testing.memory.tables import Tables
 from billing_core.testing.strategies import purchases
 from billing_core.use_cases.create_purchase import PurchaseRequest
-from billing_core.use_cases.redact_merchants import MOST_ROUNDS, RedactMerchants, _Sweep
 
 EVER = Period(since=datetime(1970, 1, 1, tzinfo=UTC), until=datetime(2200, 1, 1, tzinfo=UTC))
 
@@ -132,6 +129,16 @@ class TestRedaction:
         assert billing.pseudonyms is not None
         assert record.key_id == billing.pseudonyms.key_id
 
+    async def test_the_record_of_it_does_not_name_the_shop(self, billing: InMemoryBilling) -> None:
+        """It is kept for ever, whatever the operator wrote."""
+        await a_gone_shop(billing)
+
+        await billing.redact_merchants.merchant(MERCHANT_ID, replace(BY, reason=f"asked to by jane@{DOMAIN}"))
+
+        (record,) = await billing.storage.data.privacy_records(MERCHANT_ID)
+        assert record.reason == REDACTED
+        assert named_in(billing) == {}
+
     async def test_twice_is_once(self, billing: InMemoryBilling) -> None:
         """The second time there is nothing left to change."""
         await a_gone_shop(billing)
@@ -198,7 +205,7 @@ class TestRedaction:
     async def test_it_is_the_same_in_pages_of_any_size(self, billing: InMemoryBilling, page: int) -> None:
         """Nothing falls between two pages."""
         await a_gone_shop(billing)
-        await _redacting(billing, billing.storage.data, page=page).merchant(MERCHANT_ID, BY)
+        await redacting(billing, billing.storage.data, page=page).merchant(MERCHANT_ID, BY)
 
         assert named_in(billing) == {}
 
@@ -269,106 +276,6 @@ class TestRefusals:
         with pytest.raises(MerchantNotFound):
             await billing.activate_trial(shop.caller, "k-2")
         assert (await billing.read.purchase(shop.caller, shop.paid.id)).id == shop.paid.id
-
-
-class TestRaces:
-    async def test_what_changes_again_and_again_is_left_to_the_next_time(self, billing: InMemoryBilling) -> None:
-        """Whoever writes as fast as we redact does not keep us for ever."""
-        saved: list[object] = []
-
-        async def pages() -> AsyncIterator[list[int]]:
-            yield [1]
-
-        async def save(_: object, rows: object) -> None:
-            saved.append(rows)
-
-        changed = await _Sweep(billing.storage.units, dry_run=False)(pages, lambda row: row + 1, save)
-
-        assert changed == len(saved) == MOST_ROUNDS
-
-    async def test_a_merchant_announced_again_in_the_same_moment_is_left_alone(self, billing: InMemoryBilling) -> None:
-        """Its account has its name again: whoever asked looks at it again."""
-        await a_gone_shop(billing)
-        await billing.redact_merchants.merchant(MERCHANT_ID, BY)
-        data = billing.storage.data
-
-        class Late:
-            """Tells of the merchant as it was when it was asked, and lets it come back."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(data, name)
-
-            async def merchant(self, merchant_id: str) -> Any:
-                before = await data.merchant(merchant_id)
-                await billing.register_merchants([a_merchant_created(a_shop())])
-                return before
-
-        with pytest.raises(StorageConflict):
-            await _redacting(billing, Late()).merchant(MERCHANT_ID, BY)
-
-        assert not billing.storage.tables.merchants[MERCHANT_ID].is_redacted
-
-    async def test_a_purchase_opened_while_parked_messages_are_emptied_puts_it_off(
-        self, billing: InMemoryBilling
-    ) -> None:
-        """What is true when its record is held counts."""
-        caller = await billing.register(a_shop())
-        data = billing.storage.data
-
-        class Buying:
-            """Has the merchant buy something in between."""
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(data, name)
-
-            async def parked(self, *wanted: Any) -> Any:
-                await billing.buy(caller)
-                return await data.parked(*wanted)
-
-        with pytest.raises(PurchasesStillPayable):
-            await _redacting(billing, Buying()).merchant(MERCHANT_ID, BY)
-
-        assert not billing.storage.tables.merchants[MERCHANT_ID].is_redacted
-
-    async def test_a_purchase_archived_meanwhile_is_redacted_in_the_next_round(self, billing: InMemoryBilling) -> None:
-        """What was not where it was looked for is found when everything is looked through again."""
-        shop = await a_gone_shop(billing)
-        billing.clock.advance(91 * DAY)
-        data, archive = billing.storage.data, billing.archive_purchases
-
-        class Archiving:
-            """Tells nothing of what is being moved the first time it is asked."""
-
-            def __init__(self) -> None:
-                self.asked = 0
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(data, name)
-
-            async def purchases(self, merchant_id: str, after: UUID | None, limit: int) -> Any:
-                self.asked += 1
-                found = await data.purchases(merchant_id, after, limit)
-                if self.asked == 1:
-                    await archive()
-                    return [each for each in found if each.purchase.purchase_id != shop.paid.id]
-                return found
-
-        await _redacting(billing, Archiving()).merchant(MERCHANT_ID, BY)
-
-        assert named_in(billing) == {}
-
-
-def _redacting(billing: InMemoryBilling, data: Any, **values: Any) -> RedactMerchants:
-    """The use case, on what is told so of the merchant."""
-    return RedactMerchants(
-        units=billing.storage.units,
-        data=data,
-        replays=billing.replays,
-        clock=billing.clock,
-        new_id=billing.new_id,
-        pseudonyms=billing.pseudonyms,
-        **values,
-    )
 
 
 def _rows_of(tables: Tables, name: str, merchant_id: str) -> list[str]:

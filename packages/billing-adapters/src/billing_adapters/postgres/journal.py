@@ -4,7 +4,7 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Final
 
-from sqlalchemy import any_, bindparam, select, update
+from sqlalchemy import Column, Text, any_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from billing_adapters.postgres.rows import HISTORY_COLUMNS, OUTBOX_COLUMNS, Values, history_values
@@ -17,6 +17,7 @@ from billing_core.errors import MerchantNotFound
 from billing_core.messages import encode_event
 
 _COUNT_COLUMNS = (merchants.c.merchant_id, merchants.c.event_sequence)
+_ACCOUNT = Column("account", Text)
 _HOLD: Final = Statement(
     select(*_COUNT_COLUMNS)
     .where(merchants.c.merchant_id == any_(bindparam("merchant_ids", type_=ARRAY(merchants.c.merchant_id.type))))
@@ -28,11 +29,13 @@ _NOTE: Final = RowsWrite(
     lambda given: insert(history).from_select([each.name for each in HISTORY_COLUMNS], select(*given.c)),
 )
 _ADVANCE: Final = RowsWrite(
-    _COUNT_COLUMNS,
+    (*_COUNT_COLUMNS, _ACCOUNT),
     lambda counted: (
         update(merchants)
         .values(event_sequence=counted.c.event_sequence)
         .where(merchants.c.merchant_id == counted.c.merchant_id)
+        # Looked at again once whoever is redacting the merchant has committed: the row is theirs until then.
+        .where(merchants.c.platform_account_id == func.coalesce(counted.c.account, merchants.c.platform_account_id))
     ),
     name="counted",
 )
@@ -62,9 +65,9 @@ class PostgresJournal:
         if not announced:
             return
         await self._hold(announced)
-        sequences = self._transaction.sequences
+        sequences, accounts = self._transaction.sequences, self._transaction.accounts
         events = _events(changes, sequences)
-        counted = [(merchant_id, sequences[merchant_id]) for merchant_id in sorted(announced)]
+        counted = [(each, sequences[each], accounts.get(each)) for each in sorted(announced)]
         await self._transaction.store(_ADVANCE, counted, rows=len(counted))
         await self._transaction.store(_ANNOUNCE, events)
         self._transaction.announces = True

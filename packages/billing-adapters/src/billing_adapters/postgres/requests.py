@@ -72,9 +72,11 @@ class PostgresPurchaseRequests:
 
     async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
         """This will store a new purchase, its changes and its key. Raises StorageConflict where the merchant has had
-        an event since, or the key is in use."""
-        async with self._database.one_statement(standing.merchant.merchant_id) as all_of_it:
-            all_of_it.sequences[standing.merchant.merchant_id] = standing.sequence
+        an event since, or was redacted, or the key is in use."""
+        merchant = standing.merchant
+        async with self._database.one_statement(merchant.merchant_id) as all_of_it:
+            all_of_it.sequences[merchant.merchant_id] = standing.sequence
+            all_of_it.accounts[merchant.merchant_id] = merchant.platform_account_id
             await PostgresPurchases(all_of_it).add([opened.purchase])
             await PostgresJournal(all_of_it).record(opened.changes)
             await PostgresKeyRecords(all_of_it).add(record)

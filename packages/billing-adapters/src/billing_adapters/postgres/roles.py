@@ -12,6 +12,7 @@ They are groups: make a login for each process and grant it its role. `billing d
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -90,12 +91,36 @@ _IS_HANDED_OVER: Final = """
         where pg_class.oid = to_regclass('merchants') and rolname = $1
     )
 """
+_LOCK_TIMEOUT: Final = "2s"  # how long a statement waits for a table
+_TURN_TIMEOUT_S: Final = 60
+_TURN: Final = 1651076207  # the number of the advisory lock of whoever gives rights
+# What is as it should be: who owns a table and who has a policy are changed by nobody without taking the whole table.
+_OWNED: Final = """
+    select relname from pg_catalog.pg_class join pg_catalog.pg_roles on pg_roles.oid = relowner
+    where relnamespace = current_schema()::regnamespace and rolname = $1
+"""
+_POLICIES: Final = """
+    select policyname as name, tablename as of, roles::text[] as roles, lower(cmd) as commands
+    from pg_catalog.pg_policies where schemaname = current_schema() and permissive = 'PERMISSIVE'
+    and (policyname = 'of_every_merchant' or (qual = 'true' and with_check is null))
+"""
 
 
 class RolesRefused(BillingError):
     """The role we log in as may not make roles or hand tables over."""
 
     code = "ROLES_REFUSED"
+
+
+@contextmanager
+def _who_may_is_told() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.InsufficientPrivilegeError as refused:
+        raise RolesRefused(
+            f"{refused}: run `billing db roles` with BILLING_DATABASE_URL of a superuser, or of the tables' owner with "
+            "CREATEROLE; --dry-run prints the statements for whoever may"
+        ) from refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +131,43 @@ class RolesReport:
     statements: Sequence[str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Policy:
+    """Who sees every row of a table, and for which commands."""
+
+    name: str
+    of: str
+    role: str
+    commands: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What is in place already."""
+
+    owned: frozenset[str]
+    policies: frozenset[_Policy]
+
+
 async def create_roles(url: str, *, dry_run: bool = False) -> RolesReport:
     """This will make the roles that are missing, hand the tables to `billing_migrator`, and give every role its rights
-    and no others; in one transaction, and safe to repeat. The URL's role must be a superuser, or own the tables and be
-    allowed to make roles.
+    and no others; in one transaction, and safe to repeat: what is as it should be is left alone. The URL's role must
+    be a superuser, or own the tables and be allowed to make roles.
 
     Raises RolesRefused where it may not, StorageUnavailable where there is no such database or no schema.
     """
     connection = await _connect(url)
     try:
-        with translated:
-            missing = await _missing(connection)
-            logins = [row["login"] for row in await connection.fetch(_LOGINS, MIGRATOR)]
-            statements = [*_made(missing, logins), *_handed_over(), *_rights()]
-            if not dry_run:
-                await _run(connection, statements)
+        with translated, _who_may_is_told():
+            async with connection.transaction():
+                if not dry_run:
+                    await _wait_for_turn(connection)
+                missing = await _missing(connection)
+                logins = [row["login"] for row in await connection.fetch(_LOGINS, MIGRATOR)]
+                found = await _found(connection)
+                statements = [*_made(missing, logins), *_handed_over(found), *_rights(found)]
+                for statement in () if dry_run else statements:
+                    await connection.execute(statement)
     finally:
         await connection.close(timeout=PATIENT.connect_s)
     return RolesReport(created=missing, statements=statements)
@@ -131,9 +178,13 @@ async def renew_rights(url: str) -> None:
     handed its tables over to them yet. Raises as `create_roles` does."""
     connection = await _connect(url)
     try:
-        with translated:
-            if await connection.fetchval(_IS_HANDED_OVER, MIGRATOR):
-                await _run(connection, [*_handed_over(), *_rights()])
+        with translated, _who_may_is_told():
+            async with connection.transaction():
+                await _wait_for_turn(connection)
+                if await connection.fetchval(_IS_HANDED_OVER, MIGRATOR):
+                    found = await _found(connection)
+                    for statement in (*_handed_over(found), *_rights(found)):
+                        await connection.execute(statement)
     finally:
         await connection.close(timeout=PATIENT.connect_s)
 
@@ -160,7 +211,7 @@ async def _connect(url: str) -> asyncpg.Connection:
             asyncpg_url(url),
             timeout=PATIENT.connect_s,
             command_timeout=PATIENT.statement_s,
-            server_settings={"application_name": "billing-roles", "lock_timeout": "2s"},
+            server_settings={"application_name": "billing-roles", "lock_timeout": _LOCK_TIMEOUT},
         )
 
 
@@ -169,16 +220,20 @@ async def _missing(connection: asyncpg.Connection) -> list[str]:
     return [role for role in ROLES if role not in {row["rolname"] for row in rows}]
 
 
-async def _run(connection: asyncpg.Connection, statements: Sequence[str]) -> None:
-    try:
-        async with connection.transaction():
-            for statement in statements:
-                await connection.execute(statement)
-    except asyncpg.InsufficientPrivilegeError as refused:
-        raise RolesRefused(
-            f"{refused}: run `billing db roles` with BILLING_DATABASE_URL of a superuser, or of the tables' owner with "
-            "CREATEROLE; --dry-run prints the statements for whoever may"
-        ) from refused
+async def _found(connection: asyncpg.Connection) -> _Found:
+    owned = await connection.fetch(_OWNED, MIGRATOR)
+    policies = [dict(row) for row in await connection.fetch(_POLICIES)]
+    return _Found(
+        owned=frozenset(row["relname"] for row in owned),
+        policies=frozenset(_Policy(role=",".join(row.pop("roles")), **row) for row in policies),
+    )
+
+
+async def _wait_for_turn(connection: asyncpg.Connection) -> None:
+    """This will hold the turn until the transaction ends: of two that grant on one table at once one would fail."""
+    await connection.execute(f"set local lock_timeout = '{_TURN_TIMEOUT_S}s'")
+    await connection.execute(f"select pg_advisory_xact_lock({_TURN})", timeout=_TURN_TIMEOUT_S + PATIENT.statement_s)
+    await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
 
 
 def _made(missing: Sequence[str], logins: Sequence[str]) -> Iterator[str]:
@@ -188,30 +243,37 @@ def _made(missing: Sequence[str], logins: Sequence[str]) -> Iterator[str]:
         yield f"grant {MIGRATOR} to {login}"
 
 
-def _handed_over() -> Iterator[str]:
+def _handed_over(found: _Found) -> Iterator[str]:
     yield f"""do $$ begin
         execute format('grant create, usage on schema %I to {MIGRATOR}', current_schema());
         execute format('grant usage on schema %I to {API}, {WORKER}, {READONLY}', current_schema());
     end $$"""
     for table in (*metadata.tables, "alembic_version"):
-        yield f"alter table {table} owner to {MIGRATOR}"
+        if table not in found.owned:
+            yield f"alter table {table} owner to {MIGRATOR}"
     yield f"alter domain billing_caller owner to {MIGRATOR}"
     for function in _MAY_CALL:
         yield f"alter function {function} owner to {MIGRATOR}"
     for table in _OF_MERCHANTS:
-        yield f"alter policy of_every_merchant on {table} to {MIGRATOR}"
+        if _Policy(name="of_every_merchant", of=table, role=MIGRATOR, commands="all") not in found.policies:
+            yield f"alter policy of_every_merchant on {table} to {MIGRATOR}"
 
 
-def _rights() -> Iterator[str]:
+def _rights(found: _Found) -> Iterator[str]:
     for role, grants in GRANTS.items():
         yield f"revoke all on {', '.join((*metadata.tables, 'alembic_version'))} from {role}"
         for table, privileges in grants.items():
             yield f"grant {privileges} on {table} to {role}"
     for function, callers in _MAY_CALL.items():
         yield f"grant execute on function {function} to {', '.join(callers)}"
-    yield f"drop policy if exists of_{API} on privacy_records"
-    yield f"create policy of_{API} on privacy_records for select to {API} using (true)"
+    for policy in _policies():
+        if policy not in found.policies:
+            yield f"drop policy if exists {policy.name} on {policy.of}"
+            yield f"create policy {policy.name} on {policy.of} for {policy.commands} to {policy.role} using (true)"
+
+
+def _policies() -> Iterator[_Policy]:
+    yield _Policy(name=f"of_{API}", of="privacy_records", role=API, commands="select")
     for role, commands in _SEES_EVERYBODY.items():
         for table in _OF_MERCHANTS:
-            yield f"drop policy if exists of_{role} on {table}"
-            yield f"create policy of_{role} on {table} for {commands} to {role} using (true)"
+            yield _Policy(name=f"of_{role}", of=table, role=role, commands=commands)

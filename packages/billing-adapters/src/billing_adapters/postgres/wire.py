@@ -67,7 +67,7 @@ class Transaction(Wire):
     next question and at the commit. What the server has against one is heard then.
     """
 
-    __slots__ = ("_over", "_pending", "_ring", "announces", "sequences")
+    __slots__ = ("_over", "_pending", "_ring", "accounts", "announces", "sequences")
 
     def __init__(self, connection: Any, timeout_s: float, *, ring: Callable[[], None]) -> None:
         """This will work on the connection, giving each statement `timeout_s` seconds, and `ring` once there are new
@@ -79,6 +79,8 @@ class Transaction(Wire):
         self._pending: list[_Pending] = []
         # The number of the latest event of each merchant whose row this transaction holds.
         self.sequences: dict[str, int] = {}
+        # The account each merchant must still have when an event of it is counted, where its row was read and not held.
+        self.accounts: dict[str, str] = {}
 
     async def begin(self, timeout_s: float, first: str | None = None) -> None:
         """This will open the transaction, with the command that comes `first` in it. A server that hangs is noticed

@@ -21,6 +21,7 @@ from billing_core.domain.trials import Trial
 # other actor is the subject of a merchant's token, which may be a person's name or address.
 _OUR_OWN = re.compile(r"operator:.*|job:[a-z-]+|billing-merchant-created|billing-purchase-updated", re.DOTALL)
 _OPERATOR = "operator:"
+_NOTICE = "notice "
 _NAMING = frozenset({"merchant_id", "platform_account_id", "account", "subject"})
 
 
@@ -58,12 +59,17 @@ class Words:
 
     def redacted(self, pseudonyms: Pseudonyms) -> "Words":
         """The words without what may name the merchant or its people: the subjects of its tokens, the correlation ids
-        its programs chose, and what operators wrote. What Billing itself wrote stays."""
+        its programs chose, the ids other services gave their notices, and what operators wrote. What Billing itself
+        wrote stays."""
         ours = _OUR_OWN.fullmatch(self.actor) is not None
-        by_a_person = self.reason is not None and (self.actor.startswith(_OPERATOR) or not ours)
+        reason = self.reason
+        if reason is not None and (self.actor.startswith(_OPERATOR) or not ours):
+            reason = REDACTED
+        elif reason is not None and reason.startswith(_NOTICE):
+            reason = _NOTICE + pseudonyms.of_text(reason.removeprefix(_NOTICE))
         return Words(
             actor=self.actor if ours else pseudonyms.of_text(self.actor),
-            reason=REDACTED if by_a_person else self.reason,
+            reason=reason,
             correlation_id=pseudonyms.of_text(self.correlation_id),
         )
 

@@ -334,7 +334,7 @@ class PurchaseRequests(Protocol):
 
     async def open(self, standing: Standing, opened: PurchaseDecision, record: KeyRecord) -> None:
         """This will store a new purchase, its changes and its key. Raises StorageConflict where the merchant has had
-        an event since, or the key is in use."""
+        an event since, or was redacted, or the key is in use."""
         ...
 
     async def hand_out(self, before: Purchase, taken: PurchaseDecision, held: KeyRecord, answered: KeyRecord) -> None:

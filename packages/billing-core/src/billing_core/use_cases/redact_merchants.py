@@ -5,36 +5,30 @@ trials and the note that it was done, in one transaction; then what may be much,
 whatever stops it halfway, the same call goes on where it stopped.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 
 from billing_core.domain.events import Origin, rfc3339
 from billing_core.domain.merchants import Merchant
 from billing_core.domain.pseudonyms import REDACTED, Pseudonyms
 from billing_core.domain.redaction import (
     Identity,
-    Words,
     redact_grant,
     redact_merchant,
     redact_purchase,
     redact_trial,
 )
 from billing_core.errors import MerchantNotFound, PurchasesStillPayable, RedactionNotConfigured, StorageConflict
-from billing_core.messages import redact_event
 from billing_core.ports.clock import Clock, NewId
 from billing_core.ports.idempotency import ReplayCache
-from billing_core.ports.privacy import MerchantData, PrivacyRecord, RecordedEntry, Redactions, Renaming
-from billing_core.ports.publishing import OutboxEvent
-from billing_core.ports.storage import Dropped, OpenUnitOfWork, ParkedMessage, UnitOfWork
+from billing_core.ports.privacy import MerchantData, PrivacyRecord, Renaming
+from billing_core.ports.storage import Dropped, OpenUnitOfWork, UnitOfWork
 from billing_core.use_cases.merchant_pages import MerchantPages
+from billing_core.use_cases.sweep_rows import Sweep, redacted_entry, redacted_event, redacted_message
 
 PAGE: Final = 500
-# Nothing of a redacted merchant is new, so the second time round there is nothing to do; a purchase that was moved to
-# the archive in the moment it was looked for is found then.
-MOST_ROUNDS: Final = 5
-Row = TypeVar("Row")
 Account = tuple[str, str]
 
 
@@ -130,6 +124,7 @@ class RedactMerchants:
         return self._pseudonyms
 
     def _record(self, redaction: Redaction, by: Origin, pseudonyms: Pseudonyms) -> PrivacyRecord:
+        reason = by.reason or ""
         return PrivacyRecord(
             record_id=self._new_id(),
             at=self._clock.now(),
@@ -138,7 +133,7 @@ class RedactMerchants:
             account=redaction.after.platform_account_id,
             merchant_id=redaction.after.merchant_id,
             actor=by.actor,
-            reason=by.reason or "",
+            reason=REDACTED if Identity.of(redaction.before).is_named_in(reason) else reason,
             key_id=pseudonyms.key_id,
         )
 
@@ -150,7 +145,7 @@ class RedactMerchants:
         if begun.payable_until is not None:
             return begun
         pages, merchant_id = MerchantPages(self._data, self._page), begun.before.merchant_id
-        sweep = _Sweep(self._units, dry_run=dry_run)
+        sweep = Sweep(self._units, dry_run=dry_run)
         figures = dict(begun.figures)
         figures["trials"] = await sweep(
             lambda: pages.trials(merchant_id),
@@ -164,7 +159,7 @@ class RedactMerchants:
         )
         figures["history"] = await sweep(
             lambda: pages.history(merchant_id),
-            lambda entry: _redacted_entry(entry, pseudonyms),
+            lambda entry: redacted_entry(entry, pseudonyms),
             lambda to, rows: to.save_entries(merchant_id, rows),
         )
         figures["grants"] = await sweep(
@@ -172,7 +167,7 @@ class RedactMerchants:
         )
         figures["events"] = await sweep(
             lambda: pages.events(merchant_id),
-            lambda kept: replace(kept, event=_redacted_event(kept.event, pseudonyms)),
+            lambda kept: replace(kept, event=redacted_event(kept.event, pseudonyms)),
             lambda to, rows: to.save_events([each.event for each in rows]),
         )
         if not dry_run:  # what was parked while the others were emptied
@@ -189,7 +184,7 @@ class RedactMerchants:
     async def _empty_parked(self, redaction: Redaction, by: Origin, pseudonyms: Pseudonyms, *, dry_run: bool) -> int:
         dropped = Dropped(at=self._clock.now(), by=by.actor, reason="it named a merchant that was redacted")
         identity = Identity.of(redaction.before)
-        return await _Sweep(self._units, dry_run=dry_run)(
+        return await Sweep(self._units, dry_run=dry_run)(
             lambda: MerchantPages(self._data, self._page).parked(redaction.before),
             lambda message: redacted_message(message, identity, pseudonyms, dropped),
             lambda to, rows: to.save_parked(rows),
@@ -210,35 +205,6 @@ class RedactMerchants:
             forgotten += len(gone)
             if len(gone) < self._page:
                 return forgotten
-
-
-class _Sweep:
-    """Loads page by page, decides row by row, and saves what changes, until nothing does."""
-
-    def __init__(self, units: OpenUnitOfWork, *, dry_run: bool) -> None:
-        self._units, self._dry_run = units, dry_run
-
-    async def __call__(
-        self,
-        pages: Callable[[], AsyncIterator[Sequence[Row]]],
-        decide: Callable[[Row], Row],
-        save: Callable[[Redactions, Sequence[Row]], Awaitable[None]],
-    ) -> int:
-        """This will redact every row, and say how many there were to redact."""
-        changed = 0
-        for _ in range(MOST_ROUNDS):
-            found = 0
-            async for page in pages():
-                rows = [after for before in page if (after := decide(before)) != before]
-                found += len(rows)
-                if rows and not self._dry_run:
-                    async with self._units() as uow:
-                        await save(uow.redactions, rows)
-                        await uow.commit()
-            changed += found
-            if self._dry_run or not found:
-                break
-        return changed
 
 
 async def _decided(
@@ -290,38 +256,3 @@ def _renamings(new: Sequence[Redaction], staying: set[Account]) -> Sequence[Rena
         for platform, before, after in sorted(renamed)
         if before != after
     ]
-
-
-# --- row by row ------------------------------------------------------------------------------------------------------
-
-
-def _redacted_entry(recorded: RecordedEntry, pseudonyms: Pseudonyms) -> RecordedEntry:
-    entry = recorded.entry
-    words = Words(actor=entry.actor, reason=entry.reason, correlation_id=entry.correlation_id).redacted(pseudonyms)
-    return replace(
-        recorded,
-        entry=replace(entry, actor=words.actor, reason=words.reason, correlation_id=words.correlation_id),
-    )
-
-
-def _redacted_event(event: OutboxEvent, pseudonyms: Pseudonyms) -> OutboxEvent:
-    return replace(event, body=redact_event(event.body, pseudonyms))
-
-
-def redacted_message(
-    message: ParkedMessage, identity: Identity, pseudonyms: Pseudonyms, dropped: Dropped
-) -> ParkedMessage:
-    """The parked message without its bytes, and without the merchant's names in the rest; it waits no more, for
-    there is nothing left to send again."""
-    named = identity.is_named_in
-    kept = message.dropped
-    if kept is not None and named(kept.reason):
-        kept = replace(kept, reason=REDACTED)
-    return replace(
-        message,
-        body=b"",
-        headers={},
-        message_id=pseudonyms.of_text(message.message_id) if named(message.message_id) else message.message_id,
-        reason=REDACTED if named(message.reason) else message.reason,
-        dropped=dropped if message.waits else kept,
-    )

@@ -87,6 +87,34 @@ class PurchaseRequestsContract(StorageSuite):
         standing = await _look(storage, second[1])
         assert (len(standing[0].open_purchases), standing[0].sequence, standing[0].record) == (1, 1, None)
 
+    async def test_who_looked_before_the_merchant_was_redacted_opens_nothing(self, storage: BillingStorage) -> None:
+        """A redaction is no event; its merchant buys nothing all the same, and is named in no new purchase."""
+        merchant = await registered(storage)
+        looked = await _look(storage, a_request_key(merchant.merchant_id))
+        async with storage.units() as uow:
+            await uow.merchants.save([_redacted(merchant)])
+            await uow.commit()
+
+        with pytest.raises(StorageConflict):
+            await _open(storage, looked)
+
+        assert (await _look(storage, looked[1]))[0].open_purchases == []
+        assert await storage.outbox.unpublished(10) == []
+
+    async def test_who_is_redacting_the_merchant_is_waited_for(self, storage: BillingStorage) -> None:
+        """What the short way read before is looked at again."""
+        merchant = await registered(storage)
+        looked = await _look(storage, a_request_key(merchant.merchant_id))
+
+        async with storage.units() as first:
+            await first.merchants.save([_redacted(merchant)])
+            await first.flush()
+            waiting = await self.stays_waiting(_open(storage, looked))
+            await first.commit()
+
+        with pytest.raises(StorageConflict):
+            await in_time(waiting)
+
     async def test_a_key_that_is_taken_opens_nothing(self, storage: BillingStorage) -> None:
         """Also where the merchant has had no event since."""
         merchant = await registered(storage)
@@ -207,6 +235,10 @@ async def _open(storage: BillingStorage, looked: tuple[Standing, RequestKey]) ->
 async def _opened(storage: BillingStorage) -> tuple[Purchase, KeyRecord]:
     merchant = await registered(storage)
     return await _open(storage, await _look(storage, a_request_key(merchant.merchant_id)))
+
+
+def _redacted(merchant: Merchant) -> Merchant:
+    return replace(merchant, platform_account_id=f"redacted:{'0' * 64}")
 
 
 def _new(merchant: Merchant) -> PurchaseDecision:

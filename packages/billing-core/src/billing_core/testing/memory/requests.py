@@ -31,8 +31,9 @@ class InMemoryPurchaseRequests:
         """See `PurchaseRequests.open`."""
         merchant_id = standing.merchant.merchant_id
         async with self._units(merchant_id) as uow:
-            await uow.merchants.lock(merchant_id)
-            if self._sequence(merchant_id) != standing.sequence or record.key in self._tables.keys:
+            held = await uow.merchants.lock(merchant_id)
+            same = held is not None and held.platform_account_id == standing.merchant.platform_account_id
+            if not same or self._sequence(merchant_id) != standing.sequence or record.key in self._tables.keys:
                 raise StorageConflict("the merchant has done something else meanwhile")
             await uow.purchases.add([opened.purchase])
             await uow.journal.record(opened.changes)
