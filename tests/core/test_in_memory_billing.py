@@ -33,6 +33,7 @@ from billing_core.testing.contracts.waiting import registered
 from billing_core.use_cases.consume_messages import ConsumeMessages
 from billing_core.use_cases.inbound import Done, Parked, Retry
 from billing_core.use_cases.merchant_pages import MerchantPages
+from billing_core.use_cases.sweep_rows import Sweep
 
 
 class TestInMemoryBilling:
@@ -185,5 +186,5 @@ def _use_cases() -> set[type]:
         if each.__module__ == module.__name__ and not name.startswith("_")
     ]
     acts = [each for each in own if "__init__" in vars(each) and not is_dataclass(each)]
-    # What leafs through a merchant's data for two of them is no act itself.
-    return {each for each in acts if not getattr(each, "_is_protocol", False)} - {MerchantPages}
+    # What leafs through a merchant's data for two of them, or through its rows for one, is no act itself.
+    return {each for each in acts if not getattr(each, "_is_protocol", False)} - {MerchantPages, Sweep}
