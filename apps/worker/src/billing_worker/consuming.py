@@ -41,6 +41,7 @@ class Fetcher(Protocol):
 
     async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]: ...
 
+
 _KINDS: Final = tuple(each.__name__.lower() for each in (Done, Retry, Parked))
 
 
