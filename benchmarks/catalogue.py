@@ -13,12 +13,13 @@ from benchmarks.workloads.relay import RELAY
 from benchmarks.workloads.servers import SERVERS
 from benchmarks.workloads.settle import SETTLE
 from benchmarks.workloads.startup import START_UP
+from benchmarks.workloads.workers import SIDE_BY_SIDE
 
 WORKLOADS: Sequence[Workload] = (
     *HTTP_WORKLOADS, SETTLE, REGISTER, RELAY, EXPIRE, ARCHIVE, START_UP, GROWTH, MEMORY, LONG_MEMORY,
-    SERVERS,
+    SIDE_BY_SIDE, SERVERS,
 )  # fmt: skip
-ONLY_BY_NAME: Sequence[Workload] = (GROWTH, LONG_MEMORY, SERVERS)
+ONLY_BY_NAME: Sequence[Workload] = (GROWTH, LONG_MEMORY, SIDE_BY_SIDE, SERVERS)
 
 
 def wanted(names: Sequence[str]) -> Sequence[Workload]:

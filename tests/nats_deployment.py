@@ -80,11 +80,12 @@ class NatsDeployment:
 
 
 @contextmanager
-def deployed_nats(folder: Path) -> Iterator[NatsDeployment]:
-    """This will run the server while the block lasts, with the streams that belong to other services, and Billing's."""
+def deployed_nats(folder: Path, made: Mapping[str, UserKey] | None = None) -> Iterator[NatsDeployment]:
+    """This will run the server while the block lasts, with the streams that belong to other services, and Billing's.
+    Keys that were `made` elsewhere are its users', by name."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = Authority(folder / "certificates")
-    keys = {user.name: UserKey.generate() for user in (*USERS, EVERYBODY_ELSE)}
+    keys = {user.name: UserKey.generate() for user in (*USERS, EVERYBODY_ELSE)} | dict(made or {})
     write_accounts(folder)
     (folder / "nats-server.conf").write_text((DEPLOY / "nats-server.conf").read_text("utf-8"), "utf-8")
     server = authority.server()

@@ -3,36 +3,32 @@
 import ast
 import doctest
 import inspect
-import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.client.conftest import Service, token
+from tests.documents.pages import Claim
 
 import billing_client
 from billing_client import AsyncBillingClient, BillingClient, conversation
 
-ROOT = Path(__file__).parents[2]
-PAGES = (ROOT / "docs" / "client.md", ROOT / "packages" / "billing-client" / "README.md")
-BLOCKS = [
-    (page, number, block)
-    for page in PAGES
-    for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL), start=1)
-]
+CLAIMS = (
+    Claim(page="docs/client.md", languages=("python",)),
+    Claim(page="packages/billing-client/README.md", languages=("python",)),
+)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-async def test_every_block_runs(service: Service, merchant_id: str, page: Path) -> None:
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.page)
+async def test_every_block_runs(service: Service, merchant_id: str, claim: Claim) -> None:
     """From the top of the page to its end, in one namespace, as whoever reads it would type it."""
     names: dict[str, Any] = {"BILLING_URL": service.url, "token": token(merchant_id)}
 
-    blocks = [block for where, _, block in BLOCKS if where == page]
+    blocks = claim.blocks()
 
     assert blocks
     for block in blocks:
-        code = compile(block, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        code = compile(block.text, str(block), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         if (pending := eval(code, names)) is not None:  # noqa: S307 - our own page; a coroutine where it awaits
             await pending
 

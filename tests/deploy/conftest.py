@@ -1,10 +1,12 @@
 """What operators are given: read from the files as they are, and held against the service as it runs."""
 
+import base64
+import json
 import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +16,9 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
+from tests.deploy.manifests import EXAMPLE, UPGRADE, Rendered, render, required_kubectl
+from tests.deploy.page import commands
+from tests.deploy.stacks import make_secrets
 from tests.e2e.conftest import Service, start_service, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +77,53 @@ def promtool() -> str:
             pytest.fail("promtool is required here, and not installed")
         pytest.skip("promtool is not installed (Debian: apt-get install prometheus)")
     return found
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> str:
+    """Kubernetes' own command line, which renders without a cluster."""
+    return required_kubectl()
+
+
+@pytest.fixture(scope="session")
+def rendered(kubectl: str) -> Rendered:
+    """Everything that the example applies, in its two steps."""
+    return Rendered([*render(kubectl, UPGRADE).manifests, *render(kubectl, EXAMPLE).manifests])
+
+
+@pytest.fixture(scope="session")
+def made_secrets(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """What the operator of a cluster makes, by the command of docs/deployment.md, and what Stripe gave them."""
+    (command,) = [each for each in commands("deploy/compose/make-secrets") if each.variables]
+    folder = tmp_path_factory.mktemp("cluster-secrets")
+    of_stripe = {"stripe-secret-key": "sk_test_sample", "stripe-webhook-secret": "whsec_sample"}
+    return {**make_secrets(folder / command.words[1], command.variables), **of_stripe}
+
+
+@pytest.fixture(scope="session")
+def secret_texts(
+    kubectl: str, made_secrets: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Mapping[str, Mapping[str, str]]:
+    """The texts of each Secret by key, as kubectl makes them by the commands of docs/deployment.md."""
+    folder = tmp_path_factory.mktemp("kubectl")
+    (folder / "secrets").mkdir()
+    for name, text in made_secrets.items():
+        (folder / "secrets" / name).write_text(text, "utf-8")
+    made = {}
+    for command in commands("kubectl"):
+        if command.words[1] == "create":
+            words = [kubectl, *command.words[1:], "--dry-run=client", "--output=json"]
+            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True)
+            secret = json.loads(done.stdout)
+            texts = {key: base64.b64decode(each).decode() for key, each in secret["data"].items()}
+            made[secret["metadata"]["name"]] = texts
+    return made
+
+
+@pytest.fixture(scope="session")
+def secret_keys(secret_texts: Mapping[str, Mapping[str, str]]) -> Mapping[str, Sequence[str]]:
+    """The keys of each Secret."""
+    return {name: list(texts) for name, texts in secret_texts.items()}
 
 
 def judge(*command: str, given: str | None = None) -> None:

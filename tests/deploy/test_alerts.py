@@ -2,18 +2,14 @@
 
 import json
 import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import promql_parser
 import pytest
-import typer
 from tests.deploy.alert_cases import CASES, Case
 from tests.deploy.conftest import ALERTS, NOT_OURS, ROOT, Scrapes, judge
-
-from billing_cli.main import app
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 ENTRIES = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
@@ -111,14 +107,6 @@ class TestRunbook:
         assert set(re.findall(r"Billing[A-Z]\w+", RUNBOOK)) <= alerts
         assert set(re.findall(r"\bbilling_\w+", RUNBOOK)) <= families
 
-    def test_its_commands_can_be_typed(self) -> None:
-        """Each is one of the command line's, with options it has."""
-        commands = re.findall(r"`(billing [^`]+)`", RUNBOOK)
-
-        assert len(commands) > 20
-        for command in commands:
-            assert _unknown(shlex.split(command)[1:]) == [], command
-
 
 def _tests(rule: Rule, case: Case) -> dict[str, Any]:
     annotations = {
@@ -138,14 +126,3 @@ def _tests(rule: Rule, case: Case) -> dict[str, Any]:
             for series, expected in ((case.fires, fired), (case.quiet, []))
         ],
     }
-
-
-def _unknown(words: list[str]) -> list[str]:
-    """The words of a command that the command line does not know."""
-    command: Any = typer.main.get_command(app)
-    while hasattr(command, "commands"):
-        if not words or words[0] not in command.commands:
-            return words[:1] or ["no command"]
-        command, words = command.commands[words[0]], words[1:]
-    known = {option for parameter in command.params for option in parameter.opts}
-    return [word for word in words if word.startswith("--") and word not in known]

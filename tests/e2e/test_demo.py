@@ -5,15 +5,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.documents.output import first_missing
+from tests.documents.pages import Claim
 from tests.e2e.conftest import BILLING, wait_until
 from tests.e2e.leftovers import marked_environment, running
 
 from billing_cli.demo_screen import PeoplesScreen
+
+CLAIMS = (Claim(page="README.md", languages=("text",), heading="Two commands"),)
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds left-over processes through /proc"),
@@ -49,9 +53,27 @@ def nothing_is_left(environment: dict[str, str]) -> bool:
     return not running(environment) and not any(Path(environment["TMPDIR"]).iterdir())
 
 
+def shown_to_people(lines: Sequence[Mapping[str, Any]]) -> None:
+    """This will print what people would have read of the same demo."""
+    screen = PeoplesScreen()
+    for line in lines:
+        match line:
+            case {"kind": "act"}:
+                screen.act(line["title"])
+            case {"kind": "http"}:
+                screen.call(line["method"], line["url"], line["status"], line["shown"])
+            case {"kind": "event"}:
+                screen.received(line["subject"], line["event"])
+            case {"kind": "command"}:
+                screen.command(line["command"], line["result"])
+
+
 class TestDemo:
-    def test_it_shows_the_three_events_and_leaves_nothing_behind(self, environment: dict[str, str]) -> None:
-        """It exits 0, prints the calls and the three events as they came from NATS, and cleans up before it ends."""
+    def test_it_shows_the_three_events_and_leaves_nothing_behind(
+        self, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """It exits 0, prints the calls and the three events as they came from NATS and as the README shows them, and
+        cleans up before it ends."""
         done = subprocess.run(
             [*BILLING, "demo", "--json"],
             env=environment,
@@ -71,6 +93,10 @@ class TestDemo:
         calls = [(line["method"], line["status"]) for line in lines if line["kind"] == "http"]
         assert calls == [("POST", 201), ("POST", 201), ("GET", 200), ("POST", 303), ("GET", 200), ("GET", 200)]
         assert lines[-2]["trial"] == "expired"
+        (readme,) = CLAIMS[0].blocks()
+        shown_to_people(lines)
+        told = capsys.readouterr().out
+        assert first_missing(readme.text, told) is None, told
         assert nothing_is_left(environment)
 
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])

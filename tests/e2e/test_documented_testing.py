@@ -6,16 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.e2e.conftest import ROOT
+from tests.documents.pages import Claim
 
-PAGE = ROOT / "docs" / "testing-against-billing.md"
+CLAIMS = (Claim(page="docs/testing-against-billing.md", languages=("python",)),)
 WITHIN_S = 300
 OUTCOME = re.compile(r"^(\d+) passed in ", re.MULTILINE)
 
 
 def test_every_block_of_the_page_passes(tmp_path: Path) -> None:
     """In a folder of nobody's, with the plugin that comes with the package: none fails, and none is skipped."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    blocks = [block.text for claim in CLAIMS for block in claim.blocks()]
     for number, block in enumerate(blocks, 1):
         (tmp_path / f"test_block_{number}.py").write_text(block, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nanyio_mode = auto\nfilterwarnings = error\n")
@@ -30,7 +30,7 @@ def test_every_block_of_the_page_passes(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert len(blocks) == PAGE.read_text("utf-8").count("```python")
+    assert blocks
     assert done.returncode == 0, done.stdout + done.stderr
     passed = OUTCOME.search(done.stdout)
     assert passed is not None, done.stdout

@@ -1,20 +1,19 @@
-"""Every example of the command line does what it says: those of `--help`, and those of the page for support."""
+"""Every example of the command line does what it says: those of `--help`, and those of the pages for support."""
 
 import asyncio
-import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from tests.apps.cli.conftest import Billing, Books, Sandbox, fill
 from tests.apps.cli.test_help import COMMANDS
+from tests.documents.pages import Claim
 
 from billing_cli.main import app
 
-SUPPORT = Path(__file__).parents[3] / "docs" / "support.md"
+CLAIMS = (Claim(page="docs/support.md", languages=("sh",)), Claim(page="docs/privacy.md", languages=("sh",)))
 AN_ID = "0199c3a8-52c1-7e6b-9a51-0f6f4d1c2b3a"
 # They run the whole service, and tests/e2e runs them.
 WHOLE_SERVICE = {("demo",), ("up",)}
@@ -81,11 +80,11 @@ async def test_the_example_of_each_command_can_be_run(desk: Desk, path: tuple[st
     desk.types(example_of(path))
 
 
-async def test_the_page_for_support_can_be_typed_from_top_to_bottom(desk: Desk) -> None:
+@pytest.mark.parametrize(("claim", "at_least"), [(CLAIMS[0], 16), (CLAIMS[1], 3)])
+async def test_a_page_can_be_typed_from_top_to_bottom(desk: Desk, claim: Claim, at_least: int) -> None:
     """Each command of each block, one after the other."""
-    blocks = re.findall(r"```sh\n(.*?)```", SUPPORT.read_text("utf-8"), re.DOTALL)
-    examples = [line for block in blocks for line in block.splitlines()]
+    examples = [line for block in claim.blocks() for line in block.commands]
 
-    assert len(examples) > 15
+    assert len(examples) >= at_least
     for example in examples:
         desk.types(example)
