@@ -117,3 +117,20 @@ class TestConsumption:
         labels = {"consumer": "billing-test"}
         assert registry.get_sample_value("billing_messages_total", {**labels, "outcome": "done"}) == 2
         assert registry.get_sample_value("billing_messages_redelivered_total", labels) == 1
+
+
+async def test_what_has_not_happened_yet_is_counted_as_nought() -> None:
+    """A series that begins at its first value hides it from increase(): many parked at once would wake nobody."""
+    metrics = await consumed(_all_done)
+    told = {
+        kind: metrics.registry.get_sample_value("billing_messages_total", {"consumer": "billing-test", "outcome": kind})
+        for kind in ("done", "retry", "parked")
+    }
+    redelivered = metrics.registry.get_sample_value("billing_messages_redelivered_total", {"consumer": "billing-test"})
+
+    assert told == {"done": 0, "retry": 0, "parked": 0}
+    assert redelivered == 0
+
+
+async def _all_done(messages: Sequence[InboundMessage]) -> Sequence[Outcome]:
+    return [Done() for _ in messages]

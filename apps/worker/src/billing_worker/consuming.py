@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, assert_never
+from typing import Final, Protocol, assert_never
 
 from billing_adapters.logs import get_logger
 from billing_adapters.tracing import trace_id_of
@@ -42,6 +42,9 @@ class Fetcher(Protocol):
     async def fetch(self, batch: int, timeout_s: float) -> Sequence[Delivery]: ...
 
 
+_KINDS: Final = tuple(each.__name__.lower() for each in (Done, Retry, Parked))
+
+
 class Consumption:
     """Runs one consumer until it is told to stop; what it fetched it finishes."""
 
@@ -55,6 +58,10 @@ class Consumption:
     ) -> None:
         self._name, self._consumer, self._consume, self._metrics = name, consumer, consume, metrics
         self._fetching = asyncio.Lock()
+        # From nought: of a series that begins with its first message, Prometheus' increase() does not see that message.
+        for kind in _KINDS:
+            metrics.messages.labels(name, kind)
+        metrics.redelivered.labels(name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """This will consume until `stop` is set."""

@@ -7,7 +7,8 @@ the consumer: the store puts each merchant's events in order.
 import asyncio
 import logging
 import sqlite3
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import nats
 from nats.aio.client import Client
@@ -31,20 +32,27 @@ _log = logging.getLogger("credit_service")
 async def consume(nats_url: str, store: CreditStore, stop: asyncio.Event, *, ack_wait_s: float = 30) -> None:
     """This will take every event, those of the past first, until `stop` is set; over outages of NATS and of the store
     it goes on."""
-    client = Client()
     while not stop.is_set():
         try:
-            if not client.is_connected:
-                client = await _connect(nats_url)
-            events = await _subscribe(client, ack_wait_s)
-            while not stop.is_set():
-                await _take_some(events, store)
+            async with _connection(nats_url) as client:
+                events = await _subscribe(client, ack_wait_s)
+                while not stop.is_set():
+                    await _take_some(events, store)
         except (sqlite3.OperationalError, *_FAILURES) as failure:
             # Nothing was acknowledged: what was fetched comes again.
             _log.warning("interrupted, trying again: %s: %s", type(failure).__name__, failure)
             await asyncio.sleep(TRY_AGAIN_AFTER_S)
-    with suppress(*_FAILURES):
-        await client.close()
+
+
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[Client]:
+    """A connection for as long as nothing interrupts: closed with its subscription, so that none is left behind."""
+    client = await _connect(url)
+    try:
+        yield client
+    finally:
+        with suppress(*_FAILURES):
+            await client.close()
 
 
 async def _connect(url: str) -> Client:
