@@ -95,7 +95,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "response",
         [
-            httpx2.Response(502, text="<h1>Bad gateway</h1>"),
+            httpx2.Response(500, text="<h1>Broken</h1>"),
             httpx2.Response(404, text=""),
             httpx2.Response(302, headers={"Location": "https://elsewhere.example"}),
             httpx2.Response(200, text="<html>"),
@@ -113,9 +113,10 @@ class TestRefusals:
         assert (error.value.status, error.value.attempts) == (response.status_code, 1)
         assert error.value.correlation_id == "correlation-1"
 
-    def test_a_proxy_s_503_is_worth_another_try(self) -> None:
-        """Though it is no document of Billing's."""
-        assert len(list(waits(httpx2.Response(503, text="busy"), Retries(times=2)))) == 2
+    @pytest.mark.parametrize("status", [502, 503, 504])
+    def test_a_proxy_that_does_not_reach_billing_is_worth_another_try(self, status: int) -> None:
+        """Though it is no document of Billing's; a 502 of Billing's own, PLATFORM_ERROR, is final."""
+        assert len(list(waits(httpx2.Response(status, text="<h1>busy</h1>"), Retries(times=2)))) == 2
 
 
 class TestNoAnswer:

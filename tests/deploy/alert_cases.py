@@ -9,12 +9,13 @@ PROCESS: Final = {"job": "billing-http", "instance": "a"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """`fires` are series under which the alert fires at `at`, with `labels` beside its severity; under those of
-    `quiet` it does not."""
+    """`fires` are series under which the alert fires at `at`, with `labels` beside its severity, as it does under those
+    of `fires_too`, where there are any; under those of `quiet` it does not."""
 
     fires: dict[str, str]
     quiet: dict[str, str]
     at: str
+    fires_too: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
 
 
@@ -28,6 +29,12 @@ def _steady(name: str, value: float, /, **labels: str) -> dict[str, str]:
     """A gauge that stays."""
     written = ",".join(f'{key}="{each}"' for key, each in labels.items())
     return {f"{name}{{{written}}}": f"{value}x60"}
+
+
+def _late(name: str, value: int, /, **labels: str) -> dict[str, str]:
+    """A counter that is told for the first time after ten minutes, of what had happened by then, and grows no more."""
+    written = ",".join(f'{key}="{each}"' for key, each in labels.items())
+    return {f"{name}{{{written}}}": f"_x9 {value}x60"}
 
 
 def _histogram(name: str, *, slow: bool, **labels: str) -> dict[str, str]:
@@ -51,6 +58,13 @@ def _requests(ours: int, theirs: int, **more: str) -> dict[str, str]:
 CASES: Final[dict[str, Case]] = {
     "BillingProcessDown": Case(
         fires=_steady("up", 0, **PROCESS), quiet=_steady("up", 1, **PROCESS), at="5m", labels=PROCESS
+    ),
+    "BillingHttpMissing": Case(
+        fires=_steady("up", 1, job="billing-worker", instance="a"),
+        # One that does not answer is BillingProcessDown's.
+        quiet=_steady("up", 0, **PROCESS),
+        at="10m",
+        labels={"job": "billing-http"},
     ),
     "BillingRequestsFail": Case(
         fires=_requests(10, 90),
@@ -185,7 +199,10 @@ CASES: Final[dict[str, Case]] = {
     ),
     "BillingNatsDenies": Case(
         fires=_count("billing_nats_denied_total", 1, operation="publish", permission="evt.billing.>", **PROCESS),
-        quiet=_count("billing_nats_denied_total", 0, operation="publish", permission="evt.billing.>", **PROCESS),
+        # The series is there from the first denial on, which may stay the only one.
+        fires_too=_late("billing_nats_denied_total", 1, operation="publish", permission="evt.billing.>", **PROCESS),
+        # What was denied long ago is over.
+        quiet=_steady("billing_nats_denied_total", 3, operation="publish", permission="evt.billing.>", **PROCESS),
         at="15m",
         labels={"operation": "publish", "permission": "evt.billing.>"},
     ),

@@ -34,6 +34,8 @@ class Scrapes:
 
     http: str
     worker: str
+    fresh_http: str  # before anybody asked for anything
+    fresh_worker: str
 
     def names(self) -> set[str]:
         """Every name a query may select: of histograms the three they are told under."""
@@ -56,9 +58,12 @@ def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrapes]:
         return text if told and "billing_events_published_total 0.0" not in text else None
 
     with running(**settings) as service:
+        fresh_http = service.client.get("/metrics").text
+        fresh_worker = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
         _use(service)
         worker = wait_until(measured, within_s=DEADLINE_S, what="the worker measures")
-        yield Scrapes(http=service.client.get("/metrics").text, worker=worker)
+        http = service.client.get("/metrics").text
+        yield Scrapes(http=http, worker=worker, fresh_http=fresh_http, fresh_worker=fresh_worker)
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,35 @@ import pytest
 from tests.deploy.alert_cases import CASES, Case
 from tests.deploy.conftest import ALERTS, NOT_OURS, ROOT, Scrapes, judge
 
+from billing_adapters.nats.streams import CONSUMERS
+from billing_core.errors import PlatformError, PlatformFault
+
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text("utf-8")
 ENTRIES = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOK, re.MULTILINE | re.DOTALL))
 Rule = dict[str, Any]
+JOBS = (
+    "archive-purchases",
+    "expire-purchases",
+    "expire-trials",
+    "reconcile-purchases",
+    "remind-trials",
+    "purge-idempotency",
+    "relay-events",
+)
+_DURABLES = [each.durable for each in CONSUMERS]
+# Of the counters whose increase wakes somebody: the process that tells them, and what it tells from its start on.
+NOUGHT = {
+    "billing_messages_total": ("fresh_worker", {f'consumer="{each}",outcome="parked"' for each in _DURABLES}),
+    "billing_messages_redelivered_total": ("fresh_worker", {f'consumer="{each}"' for each in _DURABLES}),
+    "billing_job_runs_total": ("fresh_worker", {f'name="{each}",result="failed"' for each in JOBS}),
+    "billing_platform_errors_total": (
+        "fresh_http",
+        {
+            f'error="{each.__name__}",platform="sandbox"'
+            for each in (PlatformError, *PlatformError.__subclasses__(), PlatformFault)
+        },
+    ),
+}
 
 
 def selected(expression: str) -> set[str]:
@@ -64,6 +90,20 @@ class TestRules:
 
 
 class TestScrapes:
+    def test_counters_begin_at_nought(self, rules: Sequence[Rule], scrapes: Scrapes) -> None:
+        """increase() does not see the value a series begins with: what has not happened yet is told before it does."""
+        counted = {
+            name: rule["expr"]
+            for rule in rules
+            for name in re.findall(r"increase\((\w+)", rule["expr"])
+            if f"unless {name} offset" not in rule["expr"]  # that one looks for series that have begun
+        }
+
+        assert counted.keys() == NOUGHT.keys()
+        for name, (process, labels) in NOUGHT.items():
+            told = re.findall(rf"^{name}{{(.*)}} 0\.0$", getattr(scrapes, process), re.MULTILINE)
+            assert labels <= set(told), name
+
     @pytest.mark.parametrize("process", ["http", "worker"])
     def test_promtool_is_content(self, promtool: str, scrapes: Scrapes, process: str) -> None:
         """With the names and types of what each process tells."""
@@ -123,6 +163,7 @@ def _tests(rule: Rule, case: Case) -> dict[str, Any]:
                 "input_series": [{"series": name, "values": values} for name, values in series.items()],
                 "alert_rule_test": [{"alertname": rule["alert"], "eval_time": case.at, "exp_alerts": expected}],
             }
-            for series, expected in ((case.fires, fired), (case.quiet, []))
+            for series, expected in ((case.fires, fired), (case.fires_too, fired), (case.quiet, []))
+            if series
         ],
     }

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import urllib.request
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from nats.aio.client import Client
 
 from billing_core.testing import RunningBilling
+from billing_core.testing.up import find_billing, running_billing
 from credit_service import consumer
 from credit_service.store import CreditStore
 
@@ -32,11 +33,21 @@ class BusyStore(CreditStore):
         super().take(messages)
 
 
+@pytest.fixture
+def billing_of_its_own(tmp_path: Path) -> Iterator[RunningBilling]:
+    """Not the session's: its merchant has one trial, which another test starts."""
+    command = find_billing()
+    if command is None:
+        pytest.skip("no `billing` command: install billing-cli, billing-http and billing-worker to run the service")
+    with running_billing(command, tmp_path) as running:
+        yield running
+
+
 async def test_an_interruption_leaves_no_subscription_behind(
-    billing_up: RunningBilling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    billing_of_its_own: RunningBilling, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However often the store is busy, one subscription is open at the most: NATS would serve the forgotten ones."""
-    _start_trial(billing_up)
+    _start_trial(billing_of_its_own)
     made: list[Client] = []
     connect = nats.connect
     most_open = 0
@@ -48,7 +59,7 @@ async def test_an_interruption_leaves_no_subscription_behind(
     monkeypatch.setattr(nats, "connect", connect_and_note)
     monkeypatch.setattr(consumer, "TRY_AGAIN_AFTER_S", 0)
     store, stop = BusyStore(tmp_path / "credits.db"), asyncio.Event()
-    work = asyncio.create_task(consumer.consume(billing_up.nats, store, stop, ack_wait_s=0.2))
+    work = asyncio.create_task(consumer.consume(billing_of_its_own.nats, store, stop, ack_wait_s=0.2))
     while not store.balances() and not work.done():
         await asyncio.sleep(0.02)
         subscriptions = sum(len(each._subs) for each in made if not each.is_closed)  # noqa: SLF001 - told nowhere else

@@ -28,6 +28,10 @@ def _scheduler(clock: FixedClock, storage: InMemoryStorage, *jobs: _CountingJob)
 
 
 class TestRunDueJobs:
+    async def test_says_which_jobs_it_runs(self, clock: FixedClock) -> None:
+        """In their order, before any has run."""
+        assert _scheduler(clock, InMemoryStorage(), _CountingJob(), _CountingJob()).names == ["job-0", "job-1"]
+
     async def test_runs_a_job_at_first_and_then_each_time_it_is_due(self, clock: FixedClock) -> None:
         """Exactly when its time has passed, not a microsecond before."""
         job = _CountingJob()

@@ -23,6 +23,10 @@ class Scheduling:
     def __init__(self, *, run_due_jobs: RunDueJobs, metrics: WorkerMetrics, traces: Mapping[str, str] = _NONE) -> None:
         """This will run the jobs; `traces` has the trace id of each job's last run, where it was traced."""
         self._run_due_jobs, self._metrics, self._traces = run_due_jobs, metrics, traces
+        # From nought, as Consumption begins its own.
+        for name in run_due_jobs.names:
+            for result in ("done", "failed"):
+                metrics.jobs.labels(name, result)
 
     async def run(self, stop: asyncio.Event) -> None:
         """This will run due jobs every few seconds until `stop` is set."""

@@ -1,7 +1,8 @@
 """What becomes of a call: its answer, another try, or an error. No I/O: whoever sends it tells here what came back.
 
 Sent again is what may succeed then and does no harm: what never got an answer, what is still running under its key
-(409 `IDEMPOTENCY_KEY_IN_USE`), and what Billing asks to be asked later (429, 503). Every other refusal is final.
+(409 `IDEMPOTENCY_KEY_IN_USE`), what Billing asks to be asked later (429, 503), and what a proxy answers that does not
+reach Billing (502, 504). Every other refusal is final.
 """
 
 import random
@@ -29,6 +30,8 @@ A = TypeVar("A", bound=Answer)
 # The request may never have arrived, or its answer got lost. Not here: what this side did wrong.
 _LOST: Final = (httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
 _LATER: Final = frozenset({429, 503})
+# Of a proxy. With a document of Billing's, 502 is PLATFORM_ERROR, which took the platform's time already.
+_NOT_REACHED: Final = frozenset({502, 504})
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
 
 
@@ -102,7 +105,8 @@ class Conversation(Generic[A]):
     def _refused(self, response: httpx2.Response) -> None:
         retry_after_s = _retry_after_s(response)
         error = self._refusal(response, retry_after_s)
-        if response.status_code not in _LATER and not isinstance(error, IdempotencyKeyInUse):
+        not_reached = response.status_code in _NOT_REACHED and isinstance(error, UnexpectedAnswer)
+        if response.status_code not in _LATER and not not_reached and not isinstance(error, IdempotencyKeyInUse):
             raise error
         self._again_or(error, retry_after_s)
 

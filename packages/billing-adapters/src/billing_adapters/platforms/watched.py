@@ -19,6 +19,10 @@ T = TypeVar("T")
 class PlatformCalls(Protocol):
     """Where calls are counted."""
 
+    def expect_platform(self, platform: str) -> None:
+        """This will tell from now on that no call to it has failed yet."""
+        ...
+
     def note_platform_call(self, platform: str, error: PlatformError | None, duration_s: float) -> None:
         """This will count one call; `error` is how it failed."""
         ...
@@ -28,6 +32,8 @@ def watched(
     platforms: Mapping[str, PaymentPlatform], calls: PlatformCalls, tracing: "Tracing | None"
 ) -> dict[str, PaymentPlatform]:
     """The platforms by name, each watched."""
+    for name in platforms:
+        calls.expect_platform(name)
     return {
         name: _WatchedMany(platform, calls, tracing)
         if isinstance(platform, LooksUpMany)

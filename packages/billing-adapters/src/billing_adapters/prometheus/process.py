@@ -1,7 +1,7 @@
 """What every process of ours tells: how late its loop is, its pool, its servers, its clock, its calls to platforms."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Final
 
@@ -91,8 +91,20 @@ class ProcessMetrics:
         """This will count something NATS did not permit."""
         self._nats_denied.labels(denial.operation, denial.permission).inc()
 
+    def expect_platform(self, platform: str) -> None:
+        """This will tell every kind of failure of the platform from nought: of a series that begins with its first
+        failure, Prometheus' increase() does not see that one."""
+        for kind in _kinds(PlatformError):
+            self._platform_errors.labels(platform, kind.__name__)
+
     def note_platform_call(self, platform: str, error: PlatformError | None, duration_s: float) -> None:
         """This will count one call to a payment platform; `error` is how it failed."""
         self._platform_seconds.labels(platform).observe(duration_s)
         if error is not None:
             self._platform_errors.labels(platform, type(error).__name__).inc()
+
+
+def _kinds(kind: type[PlatformError]) -> Iterator[type[PlatformError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _kinds(each)

@@ -55,6 +55,11 @@ class RunDueJobs:
     def __init__(self, *, jobs: Sequence[ScheduledJob], leadership: Leadership, runs: JobRuns, clock: Clock) -> None:
         self._jobs, self._leadership, self._runs, self._clock = jobs, leadership, runs, clock
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The jobs it runs."""
+        return [job.name for job in self._jobs]
+
     async def __call__(self) -> Sequence[JobOutcome]:
         """This will run the due jobs and say how each ended; a failed one is due again at the next call."""
         async with self._leadership.lead("scheduler") as leading:
