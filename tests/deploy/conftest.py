@@ -57,9 +57,16 @@ def scrapes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scrapes]:
         told = 'billing_messages_pending{consumer="billing-purchase-updated"} 0.0' in text
         return text if told and "billing_events_published_total 0.0" not in text else None
 
+    def begun() -> str | None:
+        try:
+            text = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+        except httpx2.TransportError:
+            return None  # it does not listen yet
+        return text if "billing_messages_total{" in text else None
+
     with running(**settings) as service:
         fresh_http = service.client.get("/metrics").text
-        fresh_worker = httpx2.get(f"http://127.0.0.1:{port}/metrics").text
+        fresh_worker = wait_until(begun, within_s=DEADLINE_S, what="the worker tells of its consumers")
         _use(service)
         worker = wait_until(measured, within_s=DEADLINE_S, what="the worker measures")
         http = service.client.get("/metrics").text

@@ -27,6 +27,7 @@ JOBS = (
     "relay-events",
 )
 _DURABLES = [each.durable for each in CONSUMERS]
+_PLATFORM_ERRORS: list[type[PlatformError]] = [PlatformError, *PlatformError.__subclasses__(), PlatformFault]
 # Of the counters whose increase wakes somebody: the process that tells them, and what it tells from its start on.
 NOUGHT = {
     "billing_messages_total": ("fresh_worker", {f'consumer="{each}",outcome="parked"' for each in _DURABLES}),
@@ -34,10 +35,7 @@ NOUGHT = {
     "billing_job_runs_total": ("fresh_worker", {f'name="{each}",result="failed"' for each in JOBS}),
     "billing_platform_errors_total": (
         "fresh_http",
-        {
-            f'error="{each.__name__}",platform="sandbox"'
-            for each in (PlatformError, *PlatformError.__subclasses__(), PlatformFault)
-        },
+        {f'error="{each.__name__}",platform="sandbox"' for each in _PLATFORM_ERRORS},
     ),
 }
 
