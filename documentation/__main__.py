@@ -22,17 +22,19 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.pictures:
         return _draw()
-    return _ask_elsewhere(asked) if asked.ask_elsewhere else _build(asked)
-
-
-def _build(asked: argparse.Namespace) -> int:
-    from documentation.site import SiteFaults, build
+    from documentation.site import SiteFaults
 
     try:
-        site = build(ROOT, asked.into.resolve(), _generated())
+        return _ask_elsewhere(asked) if asked.ask_elsewhere else _build(asked)
     except SiteFaults as faults:
         print(faults, file=sys.stderr)
         return 1
+
+
+def _build(asked: argparse.Namespace) -> int:
+    from documentation.site import build
+
+    site = build(ROOT, asked.into.resolve(), _generated())
     if asked.links:
         print("\n".join(site.elsewhere))
     print(f"{site.pages} pages, every link leads somewhere; open {site.folder / 'index.html'}")
@@ -42,13 +44,9 @@ def _build(asked: argparse.Namespace) -> int:
 
 
 def _ask_elsewhere(asked: argparse.Namespace) -> int:
-    from documentation.site import SiteFaults, ask_elsewhere
+    from documentation.site import ask_elsewhere
 
-    try:
-        verdict = ask_elsewhere(ROOT, asked.into.resolve(), _generated())
-    except SiteFaults as faults:
-        print(faults, file=sys.stderr)
-        return 1
+    verdict = ask_elsewhere(ROOT, asked.into.resolve(), _generated())
     for each in verdict.broken:
         print(f"{each.address}: {each.status}: {each.why}")
     if verdict.offline:

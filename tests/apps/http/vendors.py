@@ -72,6 +72,11 @@ def a_body(reference: str = "pay-1", **more: Any) -> bytes:
     return json.dumps({"id": EVENT, "type": "checkout.session.completed", "reference": reference, **more}).encode()
 
 
+def messages(door: Door) -> list[Mapping[str, Any]]:
+    """The CloudEvents that were published."""
+    return [json.loads(each.body) for each in door.billing.sender.sent]
+
+
 async def knock(
     door: Door, path: str, body: bytes, headers: Mapping[str, str] | Sequence[tuple[str, str]] | None = None
 ) -> httpx2.Response:
