@@ -14,7 +14,7 @@ from tests.nats_cluster import NatsCluster, all_follow, leader_of
 from tests.redis_ensembles import AnyRedis
 
 from billing_adapters.nats.connection import open_nats
-from billing_adapters.nats.plan import BILLING, SUBJECTS
+from billing_adapters.nats.plan import ADVISORIES, BILLING, SUBJECTS
 from billing_adapters.settings import Settings
 
 CLAIMS = (Claim(page="docs/scaling.md", languages=("sh",), heading="NATS cluster"),)
@@ -46,7 +46,7 @@ class TestNatsCluster:
         fewer = findings(billing, "streams")
         billing.json("nats", "upgrade")
         async with open_nats(nats_cluster.url, name="test") as connection:
-            await all_follow(connection, list(SUBJECTS))
+            await all_follow(connection, [*SUBJECTS, ADVISORIES])
             leader = await leader_of(connection, BILLING)
         (whole,) = findings(billing, "replicas")
         await nats_cluster.kill(leader)
